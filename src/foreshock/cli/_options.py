@@ -16,7 +16,8 @@ PathArgument = Annotated[
     ),
 ]
 RunOption = Annotated[
-    str | None, typer.Option("--run", help="Which run, where PATH holds several: its id, a prefix, or its number.")
+    str | None,
+    typer.Option("--run", help="Which run, where PATH holds several: its id, a prefix, or its number."),
 ]
 FormatOption = Annotated[
     str | None, typer.Option("--format", help="Read PATH with this reader instead of recognising it.")
@@ -28,11 +29,15 @@ MapOption = Annotated[
 StepKeyOption = Annotated[str | None, typer.Option("--step-key", help="The column that counts the steps.")]
 SignalsOption = Annotated[
     str | None,
-    typer.Option("--signals", metavar="A,B,...", help="Signals to show, canonical or original names, by comma."),
+    typer.Option(
+        "--signals", metavar="A,B,...", help="Signals to show, canonical or original names, by comma."
+    ),
 ]
 SmoothOption = Annotated[
     int | None,
-    typer.Option("--smooth", metavar="N", min=2, help="Overlay a centred median of N steps; raw stays visible."),
+    typer.Option(
+        "--smooth", metavar="N", min=2, help="Overlay a centred median of N steps; raw stays visible."
+    ),
 ]
 
 

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from foreshock.cli._options import FormatOption, MapOption, SignalsOption, StepKeyOption, parse_mapping, parse_names
+from foreshock.cli._options import (
+    FormatOption,
+    MapOption,
+    SignalsOption,
+    StepKeyOption,
+    parse_mapping,
+    parse_names,
+)
 
 
 def compare(

@@ -12,7 +12,8 @@ from foreshock.errors import UsageError
 
 def demo(
     name: Annotated[
-        str | None, typer.Argument(metavar="[RUN]", help="Which bundled run; `--list` names them.", show_default=False)
+        str | None,
+        typer.Argument(metavar="[RUN]", help="Which bundled run; `--list` names them.", show_default=False),
     ] = None,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for the report files.")

@@ -34,7 +34,9 @@ def plot(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="File to write; .png, .svg or .pdf.")
     ] = Path("charts.png"),
-    size: Annotated[Size, typer.Option("--size", help="Width: a screen, a page, or one column of a paper.")] = Size.screen,
+    size: Annotated[
+        Size, typer.Option("--size", help="Width: a screen, a page, or one column of a paper.")
+    ] = Size.screen,
     signals: SignalsOption = None,
     smooth: SmoothOption = None,
     run: RunOption = None,

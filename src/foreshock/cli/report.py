@@ -60,9 +60,14 @@ def report(
 
 
 def present(
-    run: Run, folder: Path | None, *, pdf: bool = False, signals: list[str] | None = None, smooth: int | None = None
+    run: Run,
+    folder: Path | None,
+    *,
+    pdf: bool = False,
+    signals: list[str] | None = None,
+    smooth: int | None = None,
 ) -> str:
-    """Analyse `run`; JSON to standard output where `folder` is None, else summary and files. Returns the verdict."""
+    """Analyse `run` and return the verdict; JSON to standard output where `folder` is None, else files."""
     from foreshock.analysis import analyze
     from foreshock.diagnosis import open_causes
     from foreshock.report import build
@@ -98,4 +103,6 @@ def _summary_and_files(
     print_summary(document, run, analysis, console)
     formats = ("html", "md", "json", "png", "svg", *(("pdf",) if pdf else ()))
     written = write_all(document, run, analysis, folder, formats=formats, signals=signals, smooth=smooth)
-    console.print(f"Written to {folder}/: " + ", ".join(path.name for path in written), markup=False, soft_wrap=True)
+    console.print(
+        f"Written to {folder}/: " + ", ".join(path.name for path in written), markup=False, soft_wrap=True
+    )

@@ -1,0 +1,82 @@
+"""Bring the generated parts of the documentation up to date with the code.
+
+    python scripts/docs.py            # rewrite them
+    python scripts/docs.py --check    # exit 1 and name the files that are out of date
+
+Generated: the help text of each command (between `<!-- help: NAME -->` and `<!-- end help -->` in
+docs/commands/NAME.md), docs/signals.md from the metric dictionary, docs/causes.md from the catalogue.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from foreshock import diagnosis, signals
+from foreshock.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = sorted(str(command.name) for command in app.registered_commands)
+
+
+def command_help(name: str) -> str:
+    """The help text of one command, 88 columns wide, as a fenced block."""
+    result = CliRunner().invoke(
+        app, [name, "--help"], prog_name="foreshock", env={"COLUMNS": "88", "TERMINAL_WIDTH": "88"}
+    )
+    return f"```text\n{result.output.strip()}\n```"
+
+
+def command_page(name: str) -> str:
+    """The page of a command with its help block renewed."""
+    path = ROOT / "docs" / "commands" / f"{name}.md"
+    block = f"<!-- help: {name} -->\n{command_help(name)}\n<!-- end help -->"
+    if not path.exists():
+        return f"# foreshock {name}\n\n{block}\n"
+    pattern = rf"<!-- help: {name} -->.*?<!-- end help -->"
+    text = path.read_text()
+    if not re.search(pattern, text, flags=re.S):
+        raise SystemExit(f"{path} has no '<!-- help: {name} -->' block")
+    return re.sub(pattern, lambda _: block, text, flags=re.S)
+
+
+def pages() -> dict[str, Callable[[], str]]:
+    """Every generated file, relative to the repository, and what makes it."""
+    made: dict[str, Callable[[], str]] = {
+        "docs/signals.md": signals.markdown,
+        "docs/causes.md": diagnosis.markdown,
+    }
+    for name in COMMANDS:
+        made[f"docs/commands/{name}.md"] = lambda name=name: command_page(name)  # type: ignore[misc]
+    return made
+
+
+def outdated() -> list[str]:
+    """Generated files that differ from what the code says."""
+    stale = []
+    for name, make in pages().items():
+        path = ROOT / name
+        if not path.exists() or path.read_text() != make():
+            stale.append(name)
+    return stale
+
+
+def main() -> None:
+    """Rewrite, or only check."""
+    stale = outdated()
+    if "--check" in sys.argv[1:]:
+        if stale:
+            raise SystemExit("out of date, run `make docs`: " + ", ".join(stale))
+        return
+    for name in stale:
+        (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / name).write_text(pages()[name]())
+        print(f"rewrote {name}")
+
+
+if __name__ == "__main__":
+    main()
