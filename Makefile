@@ -16,7 +16,7 @@ check: $(VENV)/.dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" scripts/check
 
 docs: $(VENV)/.dev
-	PATH="$(CURDIR)/$(BIN):$$PATH" python scripts/docs.py.py
+	PATH="$(CURDIR)/$(BIN):$$PATH" python scripts/docs.py
 
 $(BIN)/python:
 	@command -v $(PYTHON) >/dev/null 2>&1 || { echo "make: no '$(PYTHON)' found: install Python 3.10 or newer, or call make PYTHON=/path/to/python3"; exit 1; }
