@@ -69,11 +69,11 @@ def present(
 ) -> str:
     """Analyse `run` and return the verdict; JSON to standard output where `folder` is None, else files."""
     from foreshock.analysis import analyze
-    from foreshock.diagnosis import open_causes
+    from foreshock.diagnosis import open_causes, what_to_log
     from foreshock.report import build
 
     analysis = analyze(run, signals=signals)
-    document = build(run, analysis, open_causes(run, analysis))
+    document = build(run, analysis, open_causes(run, analysis), what_to_log(run))
     if folder is None:
         from foreshock.report.json import dumps
 

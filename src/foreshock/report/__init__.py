@@ -1,1 +1,8 @@
+"""The report: one JSON document, and everything that is made from it."""
 
+from __future__ import annotations
+
+from foreshock.report._write import write, write_all
+from foreshock.report.document import SCHEMA, build
+
+__all__ = ["SCHEMA", "build", "write", "write_all"]
