@@ -1,61 +1,66 @@
-"""Numbers as logs write them, and records flattened to metric -> number."""
+"""Numbers out of the JSON that W&B and Trackio keep."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Any
 
-_WRAPPED = re.compile(r"(?:np|numpy|torch)?\.?(?:float|int|bfloat|uint|tensor)\d*\(([^(),]+)(?:,[^()]*)?\)")
-_MAX_DEPTH = 20
+import orjson
+
+_NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+_DEEPEST = 8
+_LONGEST_FACT = 500
+_SECRET = re.compile(r"token$|secret|passw|api_?key|credential", re.IGNORECASE)
 
 
-def number(value: object) -> float | None:
-    """The number that a logged value stands for, or None where it is none.
+def loads(text: str | bytes) -> Any:
+    """Parse JSON, also with the bare NaN and Infinity that Python writes.
 
-    Takes numbers, booleans (1 and 0), and texts of them: `"0.5"` (newer TRL quotes every number), `"NaN"`,
-    `"-Infinity"`, `"np.float64(0.5)"`, `"tensor(0.5)"`.
+    Raises:
+        ValueError: it is not JSON.
     """
-    if isinstance(value, (float, int)):
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            return json.loads(text)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+
+def number(value: Any) -> float | None:
+    """The value as a number; None for text, lists and the like.
+
+    Booleans count as 0 and 1. The words NaN, Infinity and -Infinity are what Trackio writes for them.
+    """
+    if isinstance(value, (int, float)):
         try:
             return float(value)
         except OverflowError:
             return None
-    if isinstance(value, str):
-        return number_in(value)
-    return None
+    return _NON_FINITE.get(value) if isinstance(value, str) else None
 
 
-def number_in(text: str) -> float | None:
-    """The number that the whole of `text` spells, or None."""
-    try:
-        return None if "_" in text else float(text)
-    except ValueError:
-        wrapped = _WRAPPED.fullmatch(text.strip())
-        return number_in(wrapped[1]) if wrapped else None
+def flat(values: dict[str, Any], prefix: str = "", depth: int = _DEEPEST) -> Iterator[tuple[str, Any]]:
+    """Leaves of nested dictionaries under keys joined with ".", as W&B names them.
 
-
-def flatten(record: Mapping[str, Any]) -> dict[str, float]:
-    """Metrics of one record: nested mappings joined with "/", everything that is no number left out."""
-    flat: dict[str, float] = {}
-    for key, value in record.items():
-        if type(value) is float:  # by far the most frequent case
-            flat[key] = value
-        elif isinstance(value, dict):
-            _descend(key, value, flat, _MAX_DEPTH)
+    A dictionary with a `_type` is a chart, an image or a table: it is one leaf.
+    """
+    for key, value in values.items():
+        if isinstance(value, dict) and "_type" not in value and depth:
+            yield from flat(value, f"{prefix}{key}.", depth - 1)
         else:
-            found = number(value)
-            if found is not None:
-                flat[str(key)] = found
-    return flat
+            yield f"{prefix}{key}", value
 
 
-def _descend(prefix: str, record: Mapping[str, Any], flat: dict[str, float], depth: int) -> None:
-    for key, value in record.items():
-        if isinstance(value, dict):
-            if depth:
-                _descend(f"{prefix}/{key}", value, flat, depth - 1)
-        else:
-            found = number(value)
-            if found is not None:
-                flat[f"{prefix}/{key}"] = found
+def settings(values: dict[str, Any]) -> dict[str, Any]:
+    """A run's configuration for its facts: flat, without the tracker's own entries and without secrets."""
+    return {
+        key: value
+        for key, value in flat({k: v for k, v in values.items() if not str(k).startswith("_")})
+        if isinstance(value, (int, float, str))
+        and len(str(value)) <= _LONGEST_FACT
+        and not _SECRET.search(key)
+    }
