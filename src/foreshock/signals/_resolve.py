@@ -127,8 +127,8 @@ def _by_dictionary(found: Resolution, columns: Mapping[str, FloatArray], known: 
     for name in names:
         signal = catalogue()[name]
         keys = signal.keys.get(framework or "", ())
-        if not keys and framework in _TRL:
-            keys = signal.keys.get("trl_grpo", ())
+        if framework in _TRL:  # they all inherit what GRPOTrainer logs
+            keys = tuple(dict.fromkeys([*keys, *signal.keys.get("trl_grpo", ())]))
         for key in keys:
             for original, part in _matches(key, columns, framework, name):
                 if original in known and name not in ("eos_count",):
