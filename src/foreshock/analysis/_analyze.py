@@ -2,51 +2,185 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from foreshock.analysis._records import Analysis, SignalAnalysis
+from foreshock.analysis._records import Analysis, Change, Quality, SignalAnalysis
+from foreshock.analysis._verdict import LENGTH, REWARD, verdict
+from foreshock.analysis.changes import find_changes
 from foreshock.analysis.noise import estimate_noise
-from foreshock.run import Run
+from foreshock.analysis.quality import run_quality, signal_quality, without_fill
+from foreshock.analysis.relations import find_relations
+from foreshock.errors import MetricError
+from foreshock.run import FloatArray, IntArray, Run
 
-PRIMARY = ("reward_mean", "response_length_mean")
+PRIMARY = (REWARD, LENGTH)
+# Counters, schedules, clocks and extremes: read and described, but nobody is told that they changed.
+_UNSEARCHED = {
+    "step",
+    "epoch",
+    "tokens_total",
+    "tokens_step",
+    "learning_rate",
+    "critic_learning_rate",
+    "kl_coef",
+    "eval_runtime",
+    "step_time",
+    "generation_time",
+    "reward_time",
+    "throughput",
+    "mfu",
+    "prompt_length_mean",
+    "prompt_length_max",
+    "response_length_max",
+    "response_length_min",
+    "response_length_terminated_mean",
+    "response_length_terminated_max",
+    "response_length_terminated_min",
+    "reward_max",
+    "reward_min",
+    "advantage_max",
+    "advantage_min",
+    "advantage_mean",
+    "eos_count",
+}
 
 
 def analyze(run: Run, *, signals: Sequence[str] | None = None, alpha: float = 0.05) -> Analysis:
-    """Analyse the curves of a run.
+    """Analyse the curves of a run: phases, key points, changes, relations, quality, and a verdict.
+
+    Reward and length come first. Falls of the reward are called significant at `alpha` for the whole
+    run: that is the false-alarm promise. The changes of all other signals together share another
+    `alpha` (Holm), so that a run with forty metrics does not list a handful by chance.
+
+    Cannot see causes: two curves never decide one. Values are analysed as logged, never smoothed; a
+    forward-filled signal counts only where it was measured.
 
     Args:
         run: the run, as `open_run` returns it.
-        signals: names to look at (canonical or original); default: every signal that the dictionary knows.
+        signals: names to look at, canonical or original; default: every signal that the dictionary knows.
+            Reward and length are always looked at.
         alpha: share of healthy runs on which any reward drop may be called significant.
+
+    Raises:
+        MetricError: `signals` names something that the run does not have.
     """
-    names = list(signals) if signals is not None else list(run.series.canonical)
-    found = {}
-    for name in names:
-        y = run.series[name]
-        finite = y[np.isfinite(y)]
-        if not len(finite):
-            continue
-        found[name] = SignalAnalysis(
-            name=name,
-            key=run.columns[name].key if name in run.columns else name,
-            title=name,
-            unit="",
-            good=None,
-            count=len(finite),
-            first=float(finite[0]),
-            last=float(finite[-1]),
-            min=float(finite.min()),
-            max=float(finite.max()),
-            noise=estimate_noise(y),
-        )
+    names = _names(run, signals)
+    series = {name: without_fill(np.asarray(run.series[name], dtype=np.float64)) for name in names}
+    from foreshock.signals import catalogue
+
+    known = catalogue()
+    goods = {name: known[name].good if name in known else None for name in names}
+    changes = _changes(run, series, goods, alpha)
+    found: dict[str, SignalAnalysis] = {}
+    for name, y in series.items():
+        own = tuple(change for change in changes if change.signal == name)
+        if np.isfinite(y).any():
+            found[name] = _describe(run, name, y, own)
+    quality = _quality(run, names, goods)
+    relations = find_relations(
+        run.steps, series, changes, {name: signal.phases for name, signal in found.items()}, alpha
+    )
+    word, reasons = verdict(found, changes, quality)
     return Analysis(
         signals=found,
-        changes=(),
-        relations=(),
-        quality=(),
-        verdict="cannot tell",
+        changes=tuple(sorted(changes, key=lambda change: change.step)),
+        relations=tuple(relations),
+        quality=tuple(quality),
+        verdict=word,
+        reasons=reasons,
         false_alarm_rate=alpha,
         primary=tuple(name for name in PRIMARY if name in found),
     )
+
+
+def _names(run: Run, asked: Sequence[str] | None) -> list[str]:
+    """Signals to look at, reward and length first."""
+    for name in asked or ():
+        if name not in run.series:
+            there = ", ".join(list(run.series)[:20])
+            raise MetricError(f"this run has no signal {name!r}; it has {there}")
+    wanted = list(run.series.canonical) if asked is None else list(asked)
+    first = [name for name in PRIMARY if name in run.series.canonical]
+    return list(dict.fromkeys([*first, *wanted]))
+
+
+def _changes(
+    run: Run, series: Mapping[str, FloatArray], goods: Mapping[str, str | None], alpha: float
+) -> list[Change]:
+    """Changes of all signals: the reward at `alpha`, all others together at `alpha`."""
+    reward: list[Change] = []
+    others: dict[str, list[Change]] = {}
+    for name, y in series.items():
+        key = run.columns[name].key if name in run.columns else name
+        explicit = run.nan_steps.get(key)
+        good = "up" if name == REWARD else goods[name]
+        if name in _UNSEARCHED:
+            others[name] = []
+            continue
+        changes = find_changes(name, run.steps, y, good=good, alpha=alpha, nan_steps=explicit)
+        if name == REWARD:
+            reward = changes
+        else:
+            others[name] = changes
+    return reward + _holm(others, alpha)
+
+
+def _holm(found: Mapping[str, list[Change]], alpha: float) -> list[Change]:
+    """Keep of each signal what stands when all signals share one `alpha`; facts without a p-value stay."""
+    smallest = {
+        name: min((c.p_value for c in changes if c.p_value is not None), default=1.0)
+        for name, changes in found.items()
+    }
+    kept: list[Change] = []
+    rest = len(found)
+    limit = alpha / max(rest, 1)
+    for name in sorted(found, key=lambda n: smallest[n]):
+        if smallest[name] <= alpha / max(rest, 1):
+            limit = alpha / max(rest, 1)
+        rest -= 1
+        kept += [c for c in found[name] if c.p_value is None or c.p_value <= limit]
+    return kept
+
+
+def _describe(run: Run, name: str, y: FloatArray, changes: tuple[Change, ...]) -> SignalAnalysis:
+    """One signal on its own."""
+    from foreshock.analysis.key_points import key_points
+    from foreshock.analysis.phases import phases
+    from foreshock.signals import catalogue
+
+    finite = np.isfinite(y)
+    steps: IntArray = run.steps[finite]
+    values = y[finite]
+    noise = estimate_noise(values)
+    spans = phases(steps, values, noise, changes)
+    about = catalogue().get(name)
+    return SignalAnalysis(
+        name=name,
+        key=run.columns[name].key if name in run.columns else name,
+        title=about.title if about is not None else name,
+        unit=about.unit if about is not None else "",
+        good=about.good if about is not None else None,
+        count=len(values),
+        first=float(values[0]),
+        last=float(values[-1]),
+        min=float(values.min()),
+        max=float(values.max()),
+        noise=noise if len(values) >= 3 else None,
+        phases=tuple(spans),
+        key_points=tuple(key_points(steps, values, spans)),
+        changes=changes,
+    )
+
+
+def _quality(run: Run, names: Sequence[str], goods: Mapping[str, str | None]) -> list[Quality]:
+    """What limits the run, then each signal."""
+    repairs: Counter[str] = Counter()
+    for note in run.notes:
+        repairs[note.kind] += note.count
+    found = run_quality(run.steps, repairs, run.series.canonical)
+    for name in names:
+        found += signal_quality(name, run.steps, run.series[name], goods[name])
+    return found

@@ -60,11 +60,15 @@ def estimate_noise(y: FloatArray) -> Noise:
     finite = finite[np.isfinite(finite)]
     if len(finite) < 3:
         return Noise(0.0, 0.0, 0.0, len(finite))
-    scatter = scatter_of(finite[None, :])
+    return noise_from(scatter_of(finite[None, :]), len(finite))
+
+
+def noise_from(scatter: Scatter, count: int) -> Noise:
+    """The noise of a single series from its scatter."""
     sd, phi = float(scatter.sd[0]), float(scatter.phi[0])
     wander = float(scatter.wander[0].max(initial=1.0))
     long_run = sd * float(np.sqrt(wander * max(1.0, (1 + phi) / (1 - phi))))
-    return Noise(sd, phi, long_run, len(finite))
+    return Noise(sd, phi, long_run, count)
 
 
 def scatter_of(y: FloatArray) -> Scatter:
@@ -119,7 +123,7 @@ def _scale_of_rare_moves(size: FloatArray) -> FloatArray:
     typical = np.zeros_like(share)
     for row in np.flatnonzero(moving.any(-1)):
         typical[row] = np.median(size[row][moving[row]])
-    return typical * np.sqrt(share)
+    return np.asarray(typical * np.sqrt(share))
 
 
 def _autocorrelation(residual: FloatArray, kept: FloatArray) -> FloatArray:

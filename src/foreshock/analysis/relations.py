@@ -1,0 +1,220 @@
+"""How signals move together: on levels, on what is left after each trend, with a lag, and where they part."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from foreshock.analysis._jumps import contrast
+from foreshock.analysis._records import Change, Phase, PhaseRelation, Relation
+from foreshock.analysis.noise import estimate_noise, moving_median
+from foreshock.run import FloatArray, IntArray
+
+FEWEST = 12  # rows that both signals must have
+_FEWEST_IN_PHASE = 8
+_LONGEST_LAG = 5
+_TRENDING = 0.6  # rank correlation with time from which a signal counts as trending
+_MOVES = ("drop", "rise", "level_shift", "slow_decline", "saturation", "flat_line")
+_PARTNERS = {
+    "reward_mean": (
+        "response_length_mean",
+        "entropy",
+        "kl_ref",
+        "grad_norm",
+        "clip_ratio",
+        "truncation_ratio",
+        "mismatch_logprob_abs",
+        "mismatch_kl",
+        "eval_score",
+    ),
+    "response_length_mean": ("entropy", "kl_ref"),
+}
+
+
+def find_relations(
+    steps: IntArray,
+    series: Mapping[str, FloatArray],
+    changes: Sequence[Change],
+    phases: Mapping[str, Sequence[Phase]],
+    alpha: float = 0.05,
+) -> list[Relation]:
+    """Relate the reward, and the length, to the signals that describe the policy.
+
+    Args:
+        steps: shape (n,).
+        series: signals, each of shape (n,), NaN where not logged.
+        changes: significant changes of these signals.
+        phases: of each signal; those of `a` divide the run for the correlations per phase.
+        alpha: of the search for a lag within one pair.
+
+    Returns:
+        At most eleven pairs, those with the reward first.
+    """
+    found = []
+    for a, partners in _PARTNERS.items():
+        for b in partners:
+            if a in series and b in series:
+                relation = _relate(steps, (a, series[a]), (b, series[b]), changes, phases.get(a, ()), alpha)
+                if relation is not None:
+                    found.append(relation)
+    return found
+
+
+def _relate(
+    steps: IntArray,
+    first: tuple[str, FloatArray],
+    second: tuple[str, FloatArray],
+    changes: Sequence[Change],
+    phases: Sequence[Phase],
+    alpha: float,
+) -> Relation | None:
+    """One pair, or None with too few common rows or a signal that stands still."""
+    (a, x), (b, y) = first, second
+    both = np.isfinite(x) & np.isfinite(y)
+    steps, x, y = steps[both], x[both], y[both]
+    if len(x) < FEWEST or x.min() == x.max() or y.min() == y.max():
+        return None
+    u, v = residual(x), residual(y)
+    correlation, p = change_correlation(u, v)
+    level = rank_correlation(x, y)
+    time = np.arange(len(x), dtype=np.float64)
+    trends = [rank_correlation(z, time) or 0.0 for z in (x, y)]
+    trending = min(abs(t) for t in trends) >= _TRENDING
+    parted = _decoupled(steps, (a, x), (b, y), changes)
+    return Relation(
+        a=a,
+        b=b,
+        count=len(x),
+        level_correlation=level,
+        change_correlation=correlation,
+        change_p_value=p,
+        lag=_lag(u, v, alpha),
+        trending=trending,
+        phases=tuple(_per_phase(steps, x, y, u, v, phases)),
+        decoupled_at=parted[0] if parted else None,
+        detail=parted[1] if parted else "",
+    )
+
+
+def residual(y: FloatArray) -> FloatArray:
+    """What is left of a signal after its trend: the running median of up to 15 points, taken out."""
+    half = max(2, min(len(y) // 6, 7))
+    return y - moving_median(y[None, :], half)[0]
+
+
+def rank_correlation(x: FloatArray, y: FloatArray) -> float | None:
+    """Spearman's rank correlation (outliers count no more than their rank); None where one is constant."""
+    a, b = ranks(x), ranks(y)
+    a, b = a - a.mean(), b - b.mean()
+    scale = math.sqrt(float(a @ a) * float(b @ b))
+    return float(np.clip(a @ b / scale, -1.0, 1.0)) if scale > 0 else None
+
+
+def ranks(y: FloatArray) -> FloatArray:
+    """Ranks from 0, equal values share their mean rank; shape kept."""
+    _, inverse, counts = np.unique(y, return_inverse=True, return_counts=True)
+    upto = np.cumsum(counts)
+    return np.asarray((upto - (counts + 1) / 2)[inverse.reshape(-1)], dtype=np.float64)
+
+
+def change_correlation(u: FloatArray, v: FloatArray) -> tuple[float | None, float | None]:
+    """Rank correlation of two residuals and its p-value (two-sided) allowing for autocorrelation.
+
+    The number of independent points is n / (1 + 2 sum r_u(k) r_v(k)) (Bartlett), over the first ten lags.
+    """
+    correlation = rank_correlation(u, v)
+    if correlation is None:
+        return None, None
+    return correlation, _p_value(correlation, _independent(u, v))
+
+
+def _independent(u: FloatArray, v: FloatArray) -> float:
+    """Number of independent pairs in two autocorrelated residuals, never more than there are."""
+    a, b = (z - z.mean() for z in (ranks(u), ranks(v)))
+    most = min(10, len(a) // 3)
+    total = 0.0
+    for lag in range(1, most + 1):
+        total += float(a[lag:] @ a[:-lag]) / float(a @ a) * float(b[lag:] @ b[:-lag]) / float(b @ b)
+    return len(a) / max(1.0, 1 + 2 * total)
+
+
+def _p_value(correlation: float, count: float) -> float:
+    """Two-sided p of a rank correlation of `count` independent pairs (Fisher's z, factor 1.06)."""
+    z = math.atanh(min(abs(correlation), 0.999999)) * math.sqrt(max(count - 3, 0.5) / 1.06)
+    return max(math.erfc(z / math.sqrt(2)), 1e-12)
+
+
+def _lag(u: FloatArray, v: FloatArray, alpha: float) -> int | None:
+    """Rows by which v follows u, where that link is significant and clearly stronger than without a lag."""
+    most = min(_LONGEST_LAG, len(u) // 5)
+    at: dict[int, float] = {}
+    for lag in range(-most, most + 1):
+        early, late = (u[: len(u) - lag], v[lag:]) if lag >= 0 else (u[-lag:], v[:lag])
+        at[lag] = rank_correlation(early, late) or 0.0
+    best = max(at, key=lambda lag: abs(at[lag]))
+    count = _independent(u, v)
+    if best == 0 or _p_value(at[best], count) * len(at) > alpha:
+        return None
+    ahead = math.atanh(min(abs(at[best]), 0.999999)) - math.atanh(min(abs(at[0]), 0.999999))
+    return best if ahead > 2.5 / math.sqrt(max(count - 3, 1.0)) else None
+
+
+def _per_phase(
+    steps: IntArray, x: FloatArray, y: FloatArray, u: FloatArray, v: FloatArray, phases: Sequence[Phase]
+) -> list[PhaseRelation]:
+    """Both correlations within each phase that has enough rows."""
+    found = []
+    for phase in phases:
+        inside = (steps >= phase.start) & (steps <= phase.end)
+        if inside.sum() >= _FEWEST_IN_PHASE:
+            level = rank_correlation(x[inside], y[inside])
+            change = rank_correlation(u[inside], v[inside])
+            found.append(PhaseRelation(phase.start, phase.end, level, change))
+    return found
+
+
+def _decoupled(
+    steps: IntArray,
+    first: tuple[str, FloatArray],
+    second: tuple[str, FloatArray],
+    changes: Sequence[Change],
+) -> tuple[int, str] | None:
+    """The first step at which one of two signals moves to another level and the other does not follow.
+
+    Not following means: no change of its own about that time, and no jump beyond three standard errors
+    over lines through up to eight rows on either side.
+    """
+    values = dict((first, second))
+    for change in sorted(changes, key=lambda c: c.step):
+        if change.signal not in values or change.kind not in _MOVES:
+            continue
+        other = next(name for name in values if name != change.signal)
+        start, end = (int(np.searchsorted(steps, s)) for s in (change.step, change.end_step))
+        low, high = steps[max(start - 6, 0)], steps[min(max(end, start) + 6, len(steps) - 1)]
+        follows = any(
+            c.signal == other
+            and c.kind in _MOVES
+            and c.step_interval[1] >= low
+            and c.step_interval[0] <= high
+            for c in changes
+        )
+        if not follows and _stays(values[other], start, min(end, start + 12)):
+            return change.step, f"{change.signal} changes at step {change.step}, {other} does not follow"
+    return None
+
+
+def _stays(y: FloatArray, start: int, end: int) -> bool:
+    """Whether a signal goes on as before between two rows, as far as its noise lets one see."""
+    gap = max(end - start, 0)
+    side = min(8, start, len(y) - start - gap)
+    if side < 4:
+        return False
+    weight = contrast(side, gap)
+    window = y[start - side : start + gap + side]
+    noise = estimate_noise(y)
+    overlap = np.correlate(weight, weight, mode="full")[len(weight) - 1 :]
+    variance = overlap[0] + 2 * float(overlap[1:] @ noise.phi ** np.arange(1, len(weight)))
+    error = noise.sd * math.sqrt(max(variance, 1e-12))
+    return abs(float(weight @ window)) <= 3 * error
