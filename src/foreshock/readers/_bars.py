@@ -32,11 +32,10 @@ class Bar(NamedTuple):
 
 def find_bar(line: str) -> Bar | None:
     """The last progress bar drawn in a line, or None."""
-    found = None
-    for found in _BAR.finditer(line):
-        pass
-    if found is None:
+    drawn = list(_BAR.finditer(line))
+    if not drawn:
         return None
+    found = drawn[-1]
     return Bar(int(found.group(1)), int(found.group(2)), found.group(3) or "", found.start(), found.end())
 
 
@@ -158,7 +157,9 @@ def _by_order(family: _Family, training: Sequence[bool], epochs: Sequence[float]
         if 0 < seen <= rows and after[seen - 1] is None:
             after[seen - 1] = float(value)
     best = after if _orderly(after, training) else None
-    if _orderly(before, training) and (best is None or _misfit(before, epochs) < 0.5 * _misfit(after, epochs)):
+    if _orderly(before, training) and (
+        best is None or _misfit(before, epochs) < 0.5 * _misfit(after, epochs)
+    ):
         best = before  # printed by a hook that runs before the bar moves on
     if best is None:
         return None

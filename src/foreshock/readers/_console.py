@@ -19,8 +19,8 @@ _CHUNK = 1 << 20
 
 # Files that a console log is never called; their own readers, or nobody, may claim them.
 _OTHER_SUFFIXES = frozenset(
-    ".csv .tsv .json .jsonl .ndjson .ipynb .py .pyi .js .ts .c .cpp .h .rs .go .java .sh .toml .yaml .yml .cfg"
-    " .ini .parquet .html .htm .xml .tex .db .sqlite .wandb .zip .tar .png .jpg .pdf .pt .safetensors".split()
+    ".csv .tsv .json .jsonl .ndjson .ipynb .py .pyi .js .ts .c .cpp .h .go .sh .toml .yaml .yml .cfg"
+    " .parquet .html .htm .xml .tex .db .sqlite .wandb .zip .tar .png .jpg .pdf .pt .safetensors".split()
 )
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]{0,500}(?:\x07|\x1b\\)|[@-Z\\-_])")
@@ -154,8 +154,7 @@ def may_be_console(path: Path, head: bytes) -> bool:
     if head.count(0) > len(head) // 200:
         return False
     first = head.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0].rstrip()
-    whole_json = (first[:2] == b'{"' and first[-1:] in b"}") or (first[:2] in (b"[{", b"[[") and first != b"[[")
-    return not whole_json
+    return not (first.startswith(b'{"') and first.endswith(b"}")) and not first.startswith(b"[{")
 
 
 def head_text(head: bytes) -> str:

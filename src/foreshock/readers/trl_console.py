@@ -16,26 +16,39 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
+from foreshock.errors import NotARunError
 from foreshock.readers._bars import Progress
 from foreshock.readers._console import DEEP, Lines, head_text, may_be_console, number
 from foreshock.readers._dicts import Dicts, Found, numbers
 from foreshock.readers._log import Log
+from foreshock.readers._sniff import run_name
 
 NAME = "trl_console"
+DESCRIPTION = "TRL, ms-swift or other Hugging Face console log"
 
-_STEP_KEYS = ("step", "global_step", "global_step/max_steps", "train/global_step", "steps", "iteration", "iter")
+_STEP_KEYS = (
+    "step",
+    "global_step",
+    "global_step/max_steps",
+    "train/global_step",
+    "steps",
+    "iteration",
+    "iter",
+)
 _FRACTION = re.compile(r"['\"]?\s*(\d+)\s*/\s*(\d+)\s*['\"]?$")
 # "Global step 12: {...}" (OpenRLHF), "[step 12] {...}"
-_STEP_BEFORE = re.compile(r"(?i)\b(?:global[ _])?(?:step|iteration|iter)\s*[:=#]?\s*(\d+)(?:\s*/\s*\d+)?\W{0,4}$")
-_METRIC = re.compile(r"(?i)loss|reward|return|score|\bkl\b|entropy|learning_rate|grad_norm|length|train_runtime|eval_")
+_STEP_BEFORE = re.compile(
+    r"(?i)\b(?:global[ _])?(?:step|iteration|iter)\s*[:=#]?\s*(\d+)(?:\s*/\s*\d+)?\W{0,4}$"
+)
+_METRIC = re.compile(
+    r"(?i)loss|reward|return|score|\bkl\b|entropy|learning_rate|grad_norm|length|train_runtime|eval_"
+)
 _LEARNING = 256
 """How many rows are looked at before it is decided which keys a row of this log has."""
 _RULES = {
-    "stated": "taken from the logged rows",
     "redraws": "taken from the progress bar, which is redrawn after each row",
     "bars": "taken from the progress bar next to each row",
     "interval": "counted at the constant interval that fills the progress bar, (bar / rows) steps per row",
-    "rows": "row numbers: the log holds no step and no bar that fits",
 }
 
 
@@ -60,10 +73,15 @@ def read(path: Path) -> list[Log]:
 
     Cannot see: what was rounded away in printing; rows that never left the output buffer of a killed
     process. A dict without its closing brace is no row.
+
+    Raises:
+        NotARunError: no such dict.
     """
-    log = Log(path.stem, str(path), NAME)
+    log = Log(run_name(path), str(path), NAME)
     fill(log, Lines(path))
-    return [log] if log.rows else []
+    if not log.rows:
+        raise NotARunError(f"{path} holds no dict of metrics with an epoch or a step, as TRL prints them")
+    return [log]
 
 
 def fill(log: Log, lines: Iterable[str]) -> None:
@@ -85,7 +103,11 @@ def _row(found: Found) -> dict[str, float] | None:
     items = found.items
     if len(items) < 2:
         return None
-    if "epoch" not in items and not any(key in items for key in _STEP_KEYS) and not _STEP_BEFORE.search(found.before):
+    if (
+        "epoch" not in items
+        and not any(key in items for key in _STEP_KEYS)
+        and not _STEP_BEFORE.search(found.before)
+    ):
         return None
     values = numbers(items)
     if not values or not any(map(_METRIC.search, values)):
@@ -162,12 +184,16 @@ class _Rows:
             return
         if progress.total:
             log.facts.setdefault("total_steps", progress.total)
-        stated = sum(step is not None for step, train in zip(self._stated, self._training, strict=True) if train)
+        stated = sum(
+            step is not None for step, train in zip(self._stated, self._training, strict=True) if train
+        )
         if stated and stated == sum(self._training):
             log.steps, rule = _carry(self._stated), "stated"
         else:
             log.steps, rule = progress.steps(self._training, self._epochs)
-        if rule != "stated":
+        if rule == "rows":
+            log.steps = None  # rows are counted by whoever reads the log, as for every format
+        elif rule != "stated":
             log.note("inferred-steps", f"the {log.rows} rows carry no step number: {_RULES[rule]}", log.rows)
         if self._quoted:
             log.note("quoted-numbers", f"{self._quoted} rows print their numbers in quotes", self._quoted)

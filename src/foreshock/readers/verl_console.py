@@ -11,11 +11,14 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from foreshock.errors import NotARunError
 from foreshock.readers._bars import find_bar
 from foreshock.readers._console import DEEP, Lines, may_be_console, number, strip_ray
 from foreshock.readers._log import Log
+from foreshock.readers._sniff import run_name
 
 NAME = "verl_console"
+DESCRIPTION = "verl console log"
 
 _LINE = re.compile(r"(?:^|[^\w/'\"])step:\s?(\d+) - (?=[^\s:]+(?:[^:]{0,100}):\s?[\w.+\-'])")
 _BYTES = re.compile(rb"step:\s?\d+ - [\w@./()\-]+(?: [\w@./()\-]+)*:\s?(?:np\.\w+\()?[+\-]?[\dni]")
@@ -45,11 +48,16 @@ def read(path: Path) -> list[Log]:
 
     Cannot see: metrics that were not sent to the console logger. Values that are cut (the last one of a
     file without a final line end) are left out and noted.
+
+    Raises:
+        NotARunError: no such line.
     """
-    log = Log(path.stem, str(path), NAME)
+    log = Log(run_name(path), str(path), NAME)
     lines = Lines(path)
     fill(log, lines, lines)
-    return [log] if log.rows else []
+    if not log.rows:
+        raise NotARunError(f"{path} holds no line `step:N - key:value - ...` as verl prints it")
+    return [log]
 
 
 def fill(log: Log, lines: Iterable[str], source: Lines | None = None) -> None:
