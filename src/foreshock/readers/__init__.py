@@ -1,1 +1,7 @@
+"""From the logs people have to a `Run`: `open_run` recognises, reads, cleans and names the metrics."""
 
+from __future__ import annotations
+
+from foreshock.readers._open import RunInfo, list_runs, open_run
+
+__all__ = ["RunInfo", "list_runs", "open_run"]

@@ -9,6 +9,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from foreshock.readers import (
+    csv_table,
+    json_list,
+    jsonl,
+    kv_console,
+    mlflow_files,
+    mlflow_sqlite,
+    notebook,
+    parquet,
+    tensorboard,
+    trackio,
+    trainer_state,
+    trl_console,
+    verl_console,
+    wandb_offline,
+)
 from foreshock.readers._log import Log
 
 
@@ -44,4 +60,19 @@ class Reader(Protocol):
         """
 
 
-READERS: tuple[Reader, ...] = ()
+READERS: tuple[Reader, ...] = (
+    trainer_state,
+    wandb_offline,
+    tensorboard,
+    mlflow_sqlite,
+    mlflow_files,
+    trackio,
+    parquet,
+    notebook,
+    verl_console,
+    trl_console,
+    jsonl,
+    json_list,
+    csv_table,
+    kv_console,
+)

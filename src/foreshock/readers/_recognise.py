@@ -1,0 +1,162 @@
+"""Which reader reads a file, and which files of a folder are logs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from foreshock.errors import ForeshockError, InputError, NotARunError
+from foreshock.readers._log import Log
+from foreshock.readers._registry import Reader
+from foreshock.readers._sniff import HEAD, head_of, looks_like_text
+from foreshock.readers._unpack import plain_file
+
+# A console may print for long before its first metrics: so much of it is looked at, in windows.
+_SEARCHED = 32 * 1024 * 1024
+_CONSOLES = ("verl_console", "trl_console", "kv_console")
+# In a folder: how deep, how many files, and which can only be something else.
+_DEPTH = 3
+_MAX_FILES = 5000
+_SUFFIXES = {
+    "", ".console", ".csv", ".db", ".gz", ".ipynb", ".json", ".jsonl", ".log", ".ndjson", ".out", ".parquet",
+    ".sqlite", ".sqlite3", ".tsv", ".txt", ".wandb", ".xz", ".zip", ".bz2",
+}  # fmt: skip
+# Beside the log of a run lie files that would pass for tables or JSON but hold no history.
+_NOT_LOGS = {
+    "README", "LICENSE", "adapter_config.json", "added_tokens.json", "config.json", "generation_config.json",
+    "merges.txt", "model.safetensors.index.json", "package.json", "preprocessor_config.json",
+    "requirements.txt", "special_tokens_map.json", "tokenizer.json", "tokenizer_config.json",
+    "training_args.json", "vocab.json", "vocab.txt", "wandb-metadata.json", "wandb-summary.json",
+}  # fmt: skip
+_SKIPPED = {".git", ".venv", "__pycache__", "node_modules", "site-packages", "foreshock-report"}
+
+
+def wanted(path: Path, head: bytes, readers: Sequence[Reader]) -> bool:
+    """Whether some reader recognises a file by its name and head alone."""
+    return any(reader.recognises(path, head) for reader in readers)
+
+
+def read_file(path: Path, readers: Sequence[Reader], forced: bool = False) -> list[Log]:
+    """The runs in a plain file.
+
+    Args:
+        path: the file, already unpacked.
+        readers: those to ask, in order.
+        forced: take the first without asking it.
+
+    Raises:
+        NotARunError: empty, or recognised by none.
+        UnreadableError: see the readers.
+    """
+    head = head_of(path)
+    if not head.strip():
+        raise NotARunError(f"{path} is empty; there is nothing to read yet")
+    refused: InputError | None = None
+    for reader in readers if forced else _asked(path, head, readers):
+        try:
+            logs = reader.read(path)
+        except InputError as error:
+            if forced:
+                raise
+            refused = refused or error
+            continue
+        if any(log.rows for log in logs) or forced:
+            return logs
+    raise refused or NotARunError(_unrecognised(path, head, readers))
+
+
+def _asked(path: Path, head: bytes, readers: Sequence[Reader]) -> Iterator[Reader]:
+    """Readers that recognise the head, then consoles that recognise a later part of a text."""
+    asked = set()
+    for reader in readers:
+        if reader.recognises(path, head):
+            asked.add(reader.NAME)
+            yield reader
+    if len(head) < HEAD or asked or not looks_like_text(head):
+        return
+    consoles = [reader for reader in readers if reader.NAME in _CONSOLES]
+    windows = 0
+    loose: Reader | None = None
+    with path.open("rb") as file:
+        file.seek(HEAD)
+        while windows * HEAD < _SEARCHED and (window := file.read(HEAD)):
+            windows += 1
+            if not looks_like_text(window):
+                return
+            for reader in consoles:
+                if reader.recognises(path, window):
+                    if reader.NAME != _CONSOLES[-1]:
+                        yield reader
+                        return
+                    loose = loose or reader
+    if loose:
+        yield loose
+
+
+def _unrecognised(path: Path, head: bytes, readers: Sequence[Reader]) -> str:
+    what = "a text without metrics that are known" if looks_like_text(head) else "binary and no known log"
+    formats = ", ".join(reader.NAME for reader in readers)
+    return f"{path} is not a log of a training run: it is {what}. --format forces one of: {formats}"
+
+
+def read_folder(folder: Path, readers: Sequence[Reader], forced: bool = False) -> list[Log]:
+    """The runs in a folder: one that a reader knows as a whole, or the logs among its files.
+
+    Raises:
+        NotARunError: nothing in it is a log.
+    """
+    refused: InputError | None = None
+    for reader in readers:
+        if forced or reader.recognises(folder, b""):
+            try:
+                logs = reader.read(folder)
+            except InputError as error:
+                refused = refused or error
+                continue
+            except IsADirectoryError:
+                break
+            if any(log.rows for log in logs):
+                return logs
+    logs = []
+    within = []
+    for path in _files(folder):
+        for log in _logs_of(path, readers):
+            logs.append(log)
+            within.append(f"{path.relative_to(folder)}")
+    if not logs:
+        raise refused or NotARunError(
+            f"{folder} holds no log of a training run (looked {_DEPTH} folders deep); give the log itself"
+        )
+    if len(logs) > 1:
+        for log, place in zip(logs, within, strict=True):
+            log.id = place if within.count(place) == 1 else f"{place}:{log.id}"
+    return logs
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files that could be logs, folder by folder, in the order of their names."""
+    seen = 0
+    for place, subfolders, names in os.walk(folder):
+        level = len(Path(place).parts) - len(folder.parts)
+        subfolders[:] = sorted(set(subfolders) - _SKIPPED) if level < _DEPTH else []
+        for name in sorted(names):
+            seen += 1
+            if seen > _MAX_FILES:
+                return
+            path = Path(place, name)
+            if path.suffix.lower() in _SUFFIXES and name not in _NOT_LOGS and not name.startswith("README"):
+                if path.is_file():
+                    yield path
+
+
+def _logs_of(path: Path, readers: Sequence[Reader]) -> list[Log]:
+    """Runs in one file of a folder; files that are none, or broken, are passed over."""
+    try:
+        with plain_file(str(path), lambda name, head: wanted(name, head, readers)) as plain:
+            logs = [log for log in read_file(plain, readers) if log.rows]
+    except (ForeshockError, OSError):
+        return []
+    for log in logs:
+        log.source = str(path)
+    return logs
