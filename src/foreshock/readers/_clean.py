@@ -131,7 +131,7 @@ def _split_summary(rows: Rows, facts: dict[str, object], notes: list[Note]) -> R
         rows.notes,
     )
     count = int(ends.sum())
-    text = f"{_rows(count)} that sums up the training was kept apart from the curves: {', '.join(moved)}."
+    text = f"{_rows(count)} with totals of the training went to the facts of the run: {', '.join(moved)}."
     notes.append(Note("summary-row", text, count))
     return kept.select(~ends) if only_clocks else kept
 
@@ -185,37 +185,64 @@ def _by_step(
         notes.append(Note("unsorted", text, moved))
     columns: dict[str, FloatArray] = {}
     nan_steps: dict[str, IntArray] = {}
-    repeated = np.zeros(len(rows), dtype=np.int64)
-    cells = np.zeros(len(rows), dtype=np.int64)
-    metrics = set(rows.metrics())
+    repeats = _Repeats(rows)
     for key, mask in keep.items():
         at = np.flatnonzero(mask)
         values = rows.columns[key][at]
         missing = np.isnan(values)
         if missing.any():
             nan_steps[key] = np.unique(rows.steps[at[missing]])
-        again = _again(index[at])
-        if key in metrics:
-            cells[at] += 1
-            repeated[at[again]] += 1
-        columns[key] = _merged(values, index[at], len(steps), bool(again.any()))
-    _note_repeats(rows, (2 * repeated > cells), notes)
+        if repeats.average(key, at, index[at]):
+            columns[key] = _averaged(values, index[at], len(steps))
+        else:
+            columns[key] = np.full(len(steps), np.nan)
+            columns[key][index[at]] = values  # the last one of a step stays
+    repeats.tell(notes)
     return steps, columns, nan_steps
 
 
-def _again(index: IntArray) -> BoolArray:
-    """Which entries name a step that an earlier entry named."""
-    again = np.ones(len(index), dtype=bool)
-    again[np.unique(index, return_index=True)[1]] = False
-    return again
+class _Repeats:
+    """Rows that log a step again: the rule (several updates per step) or an exception (a restart)."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.steps = rows.steps
+        self.metrics = set(rows.metrics())
+        self.cells = np.zeros(len(rows), dtype=np.int64)
+        self.averaged = np.zeros(len(rows), dtype=np.int64)
+        self.replaced = np.zeros(len(rows), dtype=np.int64)
+
+    def average(self, key: str, at: IntArray, index: IntArray) -> bool:
+        """Whether values of one step are averaged: where at least half of the steps have several."""
+        first = np.unique(index, return_index=True)[1]
+        if len(first) == len(index):
+            if key in self.metrics:
+                self.cells[at] += 1
+            return False
+        several = 2 * int((np.bincount(index) > 1).sum()) >= len(first)
+        if key in self.metrics:
+            self.cells[at] += 1
+            again = np.ones(len(index), dtype=bool)
+            again[first] = False
+            (self.averaged if several else self.replaced)[at[again]] += 1
+        return several
+
+    def tell(self, notes: list[Note]) -> None:
+        averaged, replaced = 2 * self.averaged > self.cells, 2 * self.replaced > self.cells
+        if count := int(averaged.sum()):
+            at = len(np.unique(self.steps[averaged]))
+            text = (
+                f"{_rows(count)} log a step once more, at {at:,} steps (several updates per step): the "
+                "values of a step were averaged, NaN left out."
+            )
+            notes.append(Note("repeated-steps", text, count))
+        if count := int(replaced.sum()):
+            text = f"{_rows(count)} log a step once more, which is rare in this run: the last value was kept."
+            notes.append(Note("replaced-rows", text, count))
 
 
-def _merged(values: FloatArray, index: IntArray, size: int, repeats: bool) -> FloatArray:
-    """Values by step, NaN where none; several of one step by their mean, NaN left out of it."""
+def _averaged(values: FloatArray, index: IntArray, size: int) -> FloatArray:
+    """Mean of the values of each step, NaN left out of it; NaN where there is none."""
     result = np.full(size, np.nan)
-    if not repeats:
-        result[index] = values
-        return result
     valid = ~np.isnan(values)
     count = np.bincount(index[valid], minlength=size)
     first = np.zeros(size)
@@ -227,17 +254,6 @@ def _merged(values: FloatArray, index: IntArray, size: int, repeats: bool) -> Fl
         mean = np.where(np.isfinite(first), first + total / np.maximum(count, 1), total)
     result[count > 0] = mean[count > 0]
     return result
-
-
-def _note_repeats(rows: Rows, repeated: BoolArray, notes: list[Note]) -> None:
-    count = int(repeated.sum())
-    if count:
-        at = len(np.unique(rows.steps[repeated]))
-        text = (
-            f"{_rows(count)} repeat a step that was logged before, at {at:,} steps "
-            "(several updates per step): their values were averaged, NaN left out."
-        )
-        notes.append(Note("repeated-steps", text, count))
 
 
 def _require_reward(source: str, columns: Mapping[str, FloatArray], resolution: signals.Resolution) -> None:

@@ -17,9 +17,13 @@ RUN_KEYS = (
     "exp_name",
 )
 
+_KEYS = frozenset(RUN_KEYS)
+
 
 def by_run(record: Mapping[str, Any]) -> str:
     """The run that a record says it belongs to, "" where it says nothing. Only texts name a run."""
+    if _KEYS.isdisjoint(record):  # almost always
+        return ""
     for key in RUN_KEYS:
         value = record.get(key)
         if type(value) is str and value:

@@ -72,9 +72,10 @@ class Rows:
         return Rows(self.steps[rows], columns, kept, self.step_key, list(self.notes))
 
     def metrics(self) -> list[str]:
-        """Column names without clocks, counters and what is logged once at the end."""
+        """Column names without clocks, counters, profiling and what is logged once at the end."""
         others = {*signals.step_keys(), *CLOCKS, *SUMMARY}
-        return [k for k in self.columns if k not in others and k.rpartition("/")[2] not in others]
+        named = [key for key in self.columns if key not in others and key.rpartition("/")[2] not in others]
+        return [key for key in named if not key.startswith("profiling/")]
 
 
 def is_eval(key: str) -> bool:
@@ -93,20 +94,21 @@ def rows_of(log: Log, step_key: str | None) -> Rows:
     """
     columns = {key: log.column(key) for key in log.keys}
     logged = {key: ~np.isnan(values) for key, values in columns.items()}
-    for key, rows in log.nan_rows.items():
-        logged[key][rows] = True
+    for key, places in log.nan_rows.items():
+        logged[key][places] = True
     rows = Rows(np.zeros(log.rows, dtype=np.int64), columns, logged, None)
     stated = None
     if log.steps is not None:
         stated = np.array([np.nan if step is None else step for step in log.steps], dtype=np.float64)
-    if step_key in columns or (step_key and stated is None):
-        key: str | None = _chosen(columns, step_key)
-    else:
-        key = None if step_key else _counter(columns, stated)
-    found = columns[key] if key else stated
+    counter = None
+    if step_key and (step_key in columns or stated is None):
+        counter = _chosen(columns, step_key)
+    elif not step_key:
+        counter = _counter(columns, log)
+    found = columns[counter] if counter else stated
     if found is None or not np.isfinite(found).any():
         return _numbered(rows)
-    rows.step_key = key
+    rows.step_key = counter
     return _counted(rows, found, log)
 
 
@@ -124,27 +126,25 @@ def _chosen(columns: Mapping[str, FloatArray], step_key: str) -> str:
     return step_key
 
 
-def _counter(columns: Mapping[str, FloatArray], stated: FloatArray | None) -> str | None:
-    """The best column that counts training steps.
+def _counter(columns: Mapping[str, FloatArray], log: Log) -> str | None:
+    """The best column that counts training steps, where the format does not state them itself.
 
-    Where the format states a step, only W&B's is replaced: it counts calls of `log`, and the counter of
-    the trainer lies beside it in the same rows.
+    W&B and Trackio state how often `log` was called; the trainer's own counter in the same rows is better.
     """
-    if stated is not None and "_step" not in columns and "_runtime" not in columns:
+    if log.steps is not None and not log.steps_count_calls:
         return None
     fallback = None
     for key in signals.step_keys():
-        values = columns.get(key)
-        if values is None or (stated is not None and key in ("_step", "step")):
+        if key not in columns or (log.steps is not None and key in ("_step", "step")):
             continue
-        finite = values[np.isfinite(values)]
+        finite = columns[key][np.isfinite(columns[key])]
         whole = len(finite) and np.mean(finite == np.rint(finite)) > 0.9 and np.abs(finite).max() < 2**53
         if not whole or (len(finite) > 1 and finite.min() == finite.max()):
             continue
-        if len(finite) >= len(values) / 2:
+        if 2 * len(finite) >= log.rows:
             return key
         fallback = fallback or key
-    return fallback if stated is None or fallback else None
+    return fallback
 
 
 def _numbered(rows: Rows) -> Rows:

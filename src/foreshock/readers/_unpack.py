@@ -26,9 +26,9 @@ from foreshock.readers._sniff import HEAD, head_of, looks_like_text
 _CHUNK = 1024 * 1024
 MAX_UNPACKED = 8 * 1024**3
 _STREAMS: dict[bytes, Callable[[Path], IO[bytes]]] = {
-    b"\x1f\x8b": lambda path: gzip.open(path, "rb"),  # type: ignore[return-value]
-    b"BZh": lambda path: bz2.open(path, "rb"),  # type: ignore[return-value]
-    b"\xfd7zXZ\0": lambda path: lzma.open(path, "rb"),  # type: ignore[return-value]
+    b"\x1f\x8b": lambda path: io.BufferedReader(gzip.open(path, "rb")),
+    b"BZh": lambda path: io.BufferedReader(bz2.open(path, "rb")),
+    b"\xfd7zXZ\0": lambda path: io.BufferedReader(lzma.open(path, "rb")),
 }
 _FOREIGN = {
     b"7z\xbc\xaf'\x1c": "a 7z archive",

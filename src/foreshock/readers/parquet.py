@@ -31,8 +31,8 @@ def read(path: Path) -> list[Log]:
         NotARunError: no column of numbers.
     """
     try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
+        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow.parquet as pq  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingExtraError(f"reading {path}", "parquet") from error
     try:
