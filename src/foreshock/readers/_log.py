@@ -26,6 +26,9 @@ class Log:
         self.steps: list[float | None] | None = None
         """Step of each row where the format itself has one (an event file's step); else None and
         the cleaner looks for a step column."""
+        self.steps_count_calls = False
+        """Whether `steps` number the calls of a tracker's `log`, as W&B and Trackio do: a column that
+        counts training steps is then better."""
         self.nan_rows: dict[str, list[int]] = {}
         self.notes: list[Note] = []
         self.events: list[Event] = []

@@ -57,7 +57,7 @@ class Points:
         """Append one row per step to the log, and an event where a restart begins.
 
         When every value carries the same step, no step was given: rows then stand in the order
-        logged, without steps, and a note says so.
+        logged, without steps.
         """
         if not len(self):
             return
@@ -71,13 +71,6 @@ class Points:
         key = np.stack([attempt[order], step[order], repeat[order]])
         starts = np.flatnonzero(np.r_[True, (np.diff(key) != 0).any(axis=0)])
         stepless = bool(len(starts) > 1 and (step == step[0]).all())
-        if stepless:
-            log.note(
-                "no-steps",
-                f"All {len(starts):,} rows carry step {step[0]}: no step was logged, so they are "
-                "numbered in the order logged.",
-                len(starts),
-            )
         names = list(self.tags)
         ends = [*starts[1:].tolist(), len(order)]
         previous = 0

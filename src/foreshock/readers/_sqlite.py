@@ -40,7 +40,8 @@ def opened(path: Path, check: bool = True) -> Iterator[sqlite3.Connection]:
                 if verdict != ("ok",):
                     raise UnreadableError(_damaged(path, str(verdict[0] if verdict else "no answer")))
                 yield connection
-    except (sqlite3.Error, sqlite3.Warning, OverflowError) as error:
+    except (sqlite3.Error, sqlite3.Warning, UnicodeError, OverflowError) as error:
+        # UnicodeError: SQLite quotes the damaged text in its message.
         raise UnreadableError(_damaged(path, str(error))) from error
     except OSError as error:
         raise UnreadableError(f"{path}: cannot be read: {error.strerror or error}.") from error
@@ -106,7 +107,20 @@ def _size(path: Path, ending: str) -> int:
         return 0
 
 
-def columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+def tables_of(connection: sqlite3.Connection, path: Path, needed: dict[str, set[str]]) -> dict[str, set[str]]:
+    """Column names of each table.
+
+    Raises:
+        UnreadableError: one that is needed is missing, as in an emptied file.
+    """
+    found = _columns(connection)
+    for table, names in needed.items():
+        if not names <= found.get(table, set()):
+            raise UnreadableError(_damaged(path, f"its table {table} is missing or not as expected"))
+    return found
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
     """Column names of each table; views are left out, because they can hold any program."""
     names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
     return {
@@ -125,7 +139,7 @@ def holds(path: Path, head: bytes, needed: dict[str, set[str]]) -> bool:
         return False
     try:
         with opened(path, check=False) as connection:
-            found = columns(connection)
+            found = _columns(connection)
             return all(names <= found.get(table, set()) for table, names in needed.items())
     except UnreadableError:
         return all(name.encode() in head for names in needed.values() for name in names)

@@ -18,7 +18,7 @@ from foreshock.errors import NotARunError
 from foreshock.readers._folders import distinguish
 from foreshock.readers._log import Log
 from foreshock.readers._points import Points
-from foreshock.readers._sqlite import columns, databases, holds, opened
+from foreshock.readers._sqlite import databases, holds, opened, tables_of
 from foreshock.readers._values import settings
 
 NAME = "mlflow_sqlite"
@@ -58,7 +58,7 @@ def read(path: Path) -> list[Log]:
     found: list[tuple[Log, str]] = []
     for file in _stores(path) if path.is_dir() else [path]:
         with opened(file) as connection:
-            found.extend(_read_store(connection, path))
+            found.extend(_read_store(connection, file, path))
     if not found:
         raise NotARunError(
             f"{path}: an MLflow database in which no run has metrics. Deleted runs are left out; "
@@ -67,8 +67,8 @@ def read(path: Path) -> list[Log]:
     return distinguish(found)
 
 
-def _read_store(connection: sqlite3.Connection, source: Path) -> list[tuple[Log, str]]:
-    tables = columns(connection)
+def _read_store(connection: sqlite3.Connection, file: Path, source: Path) -> list[tuple[Log, str]]:
+    tables = tables_of(connection, file, _NEEDED)
     runs, deleted = _runs(connection, tables)
     points, nonsense, hardware = _points(connection, tables, runs)
     found: list[tuple[Log, str]] = []
@@ -105,7 +105,9 @@ def _runs(
             continue
         facts = {"run_id": row["run_uuid"], "name": row.get("name"), "status": row.get("status")}
         facts["experiment"] = experiment.get("name")
-        runs[str(row["run_uuid"])] = {key: value for key, value in facts.items() if value}
+        runs[str(row["run_uuid"])] = {
+            key: value for key, value in facts.items() if isinstance(value, str) and value
+        }
     if {"run_uuid", "key", "value"} <= tables.get("params", set()):
         for row in _rows(connection, "SELECT run_uuid, key, value FROM params"):
             config = runs.get(str(row["run_uuid"]), {}).setdefault("config", {})

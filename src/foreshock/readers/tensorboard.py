@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,10 +34,23 @@ _LONGEST = 1 << 20
 """Longest record decoded. One with a thousand scalars takes 50 kB; a longer one is an image or a graph."""
 
 _FLOAT = struct.Struct("<f")
-_VALUES_OF = {1: 5, 2: 6, 3: 7, 4: 7, 5: 7, 6: 7, 9: 10, 10: 11, 17: 7, 22: 16, 23: 17}
-"""Field of TensorProto that lists the numbers of each dtype (float, double, int32, uint8, ...)."""
-_CONTENT = {1: "<f", 2: "<d", 3: "<i", 4: "<B", 5: "<h", 6: "<b", 9: "<q", 10: "<?", 17: "<H", 19: "<e"}
-_CONTENT |= {22: "<I", 23: "<Q"}
+
+_DTYPES = {
+    1: ("<f", 5),
+    2: ("<d", 6),
+    3: ("<i", 7),
+    4: ("<B", 7),
+    5: ("<h", 7),
+    6: ("<b", 7),
+    9: ("<q", 10),
+    10: ("<?", 11),
+    14: ("bfloat16", 13),
+    17: ("<H", 7),
+    19: ("<e", 13),
+    22: ("<I", 16),
+    23: ("<Q", 17),
+}
+"""Number types of TensorProto: how the bytes of one are read, and the field that lists them otherwise."""
 
 
 @dataclass
@@ -173,35 +187,41 @@ def _tensor(message: bytes) -> float | None:
             content = blob(value)
         else:
             lists.setdefault(number, []).append(value)
-    if elements != 1 or not (dtype in _VALUES_OF or dtype in _CONTENT):
+    if elements != 1 or dtype not in _DTYPES:
         return None
+    form, listed = _DTYPES[dtype]
     if content:
-        form = _CONTENT.get(dtype, "")
-        if struct.calcsize(form) != len(content):
-            return None
-        return float(struct.unpack(form, content)[0])
-    values = _unpacked(lists.get(_VALUES_OF.get(dtype, 0), []), dtype)
+        return _from_bytes(content, form)
+    values = [number for value in lists.get(listed, []) for number in _unpacked(value, form)]
     if len(values) > 1:
         return None
     return values[0] if values else 0.0  # an empty list stands for zero
 
 
-def _unpacked(values: list[int | bytes], dtype: int) -> list[float]:
-    """The numbers of a repeated field, whether its writer packed them or not."""
-    width = {1: 4, 2: 8}.get(dtype)
-    found: list[float] = []
-    for value in values:
-        if isinstance(value, int):
-            found.append(float(signed(value)))
-        elif width is not None:
-            one = float32 if width == 4 else float64
-            found.extend(one(value[i : i + width]) for i in range(0, len(value), width))
+def _from_bytes(raw: bytes, form: str) -> float:
+    if form == "bfloat16":  # the upper half of a float32
+        raw, form = b"\0\0" + raw, "<f"
+    if struct.calcsize(form) != len(raw):
+        raise Malformed("a tensor of another size than its type")
+    return float(struct.unpack(form, raw)[0])
+
+
+def _unpacked(value: int | bytes, form: str) -> Iterator[float]:
+    """The numbers in one entry of a repeated field, whether its writer packed them or not."""
+    if isinstance(value, bytes) and form in ("<f", "<d"):
+        width = struct.calcsize(form)
+        for start in range(0, len(value), width):
+            yield _from_bytes(value[start : start + width], form)
+        return
+    numbers, pos = [value] if isinstance(value, int) else [], 0
+    while isinstance(value, bytes) and pos < len(value):
+        number, pos = varint(value, pos)
+        numbers.append(number)
+    for number in numbers:
+        if form in ("<e", "bfloat16"):  # the bits of the number, as an integer
+            yield _from_bytes((number & 0xFFFF).to_bytes(2, "little"), form)
         else:
-            pos = 0
-            while pos < len(value):
-                number, pos = varint(value, pos)
-                found.append(float(signed(number)))
-    return found
+            yield float(number if form in ("<I", "<Q") else signed(number))
 
 
 def _group(files: list[_File]) -> list[list[_File]]:
@@ -253,9 +273,8 @@ def _log(path: Path, files: list[_File]) -> Log:
             log.note(kind, f"{file.path.name}: {words}", count)
     others = sum(file.others for file in files)
     if others:
-        log.note(
-            "not-numbers", f"Values that are text, images or histograms were left out: {others:,}.", others
-        )
+        words = f"Values that are text, images or histograms were left out: {others:,}."
+        log.note("not-numbers", words, others)
     return log
 
 
@@ -266,9 +285,7 @@ def _damages(file: _File) -> list[tuple[str, str, int]]:
     if damage.broken_at is not None:
         at = damage.broken_at
         rest = file.path.stat().st_size - at
-        words = (
-            f"the record at byte {at:,} is damaged; this and what follows it ({rest:,} bytes) were left out."
-        )
+        words = f"the record at byte {at:,} is damaged; the {rest:,} bytes from there on were left out."
         found.append(("damaged-records", words, 1))
     bad = damage.records + file.malformed
     if bad:
@@ -281,7 +298,7 @@ def _nothing(path: Path, files: list[_File]) -> Exception:
     if len(files) == 1 and _damages(files[0]):
         reason = _damages(files[0])[0][1]
         return UnreadableError(
-            f"{path}: a TensorBoard event file with no readable scalar: {reason} Copy it again."
+            f"{path}: a TensorBoard event file without a readable scalar: {reason} Copy it again."
         )
     others = sum(file.others for file in files)
     where = f"{len(files)} TensorBoard event files" if len(files) != 1 else "a TensorBoard event file"

@@ -3,6 +3,9 @@
 Table `metrics` has one row per call of `log`: run, step and a JSON object. NaN and infinities are the
 words "NaN", "Infinity" and "-Infinity" in it. Versions differ: runs were told apart by `run_name` before
 there was a `run_id`. Hardware is in a table of its own and is not read.
+
+Unless a script passes `step=`, Trackio numbers the calls of `log`, as W&B does, and some trainers (HF
+Trainer) log the training step beside it as `train/global_step`: the cleaner prefers such a column.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any
 from foreshock.errors import NotARunError
 from foreshock.readers._folders import distinguish
 from foreshock.readers._log import Log
-from foreshock.readers._sqlite import columns, databases, holds, opened
+from foreshock.readers._sqlite import databases, holds, opened, tables_of
 from foreshock.readers._values import flat, loads, number, settings
 
 NAME = "trackio"
@@ -71,7 +74,7 @@ def read(path: Path) -> list[Log]:
 
 
 def _read_project(connection: sqlite3.Connection, file: Path, source: Path) -> list[Log]:
-    tables = columns(connection)
+    tables = tables_of(connection, file, _NEEDED)
     # With ids, two runs may share a name; without, the name is the run.
     run = "COALESCE(run_id, run_name)" if "run_id" in tables["metrics"] else "run_name"
     order = "id" if "id" in tables["metrics"] else "rowid"
@@ -82,6 +85,7 @@ def _read_project(connection: sqlite3.Connection, file: Path, source: Path) -> l
         here = runs.get(key)
         if here is None:
             here = runs[key] = _Found(Log(str(name or key), str(source), NAME))
+            here.log.steps_count_calls = True
             here.log.facts.update(project=file.stem, name=str(name), run_id=str(key))
         _row(here, step, metrics)
     for key, config in _configs(connection, tables, run).items():

@@ -158,7 +158,9 @@ def _target(file: _File, step: float | None, earlier: dict[str, Log]) -> Log:
     if known is not None and first is not None and step is not None and step > first:
         known.events.append(Event(int(step), "resume"))
         return known
-    return Log(file.facts.get("name") or run, file.source, NAME)
+    log = Log(file.facts.get("name") or run, file.source, NAME)
+    log.steps_count_calls = True
+    return log
 
 
 def _item(message: bytes, values: dict[str, float], media: set[str]) -> int:
