@@ -11,12 +11,12 @@ from foreshock.run import FloatArray, IntArray
 
 
 def key_points(steps: IntArray, y: FloatArray, phases: Sequence[Phase]) -> tuple[KeyPoint, ...]:
-    """Start, end, peak and trough of the level, half of the gain, phase boundaries; highest and lowest raw value.
+    """Start, end, peak and trough of the level, half of the gain, boundaries, highest and lowest raw value.
 
-    The level is the line of the phase that a step lies in, so it is robust against single points; `raw` is what was
-    logged at that step. `half_gain` is the first step at which the level has made half of the way from the start
-    to its peak, and is left out where the level never rose. Names: start, half_gain, peak, trough, boundary, end,
-    raw_max, raw_min.
+    The level is the line of the phase that a step lies in, so it is robust against single points; `raw` is
+    what was logged at that step. `half_gain` is the first step at which the level has made half of the way
+    from the start to its peak, and is left out where the level never rose. Names: start, half_gain, peak,
+    trough, boundary, end, raw_max, raw_min.
 
     Args:
         steps: shape (n,), increasing.

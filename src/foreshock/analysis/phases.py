@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from foreshock.analysis._records import Change, Noise, Phase
-from foreshock.analysis.segments import Segment, boundaries, fit
+from foreshock.analysis.segments import Segment, Sums, boundaries, fit
 from foreshock.run import FloatArray, IntArray
 
 _MOST_PHASES = 5
@@ -26,10 +26,10 @@ def phases(
     """Divide one signal into phases: what it did, between which steps, from which level to which.
 
     Boundaries are those of the segmentation (`segments.boundaries`) and those of the significant drops in
-    `changes`; the least telling ones are removed until at most five phases are left, then neighbours of one kind
-    are joined. Kinds describe the geometry, not what is good: a `drop` is a fall that `changes` calls
-    significant, a fall that it does not is a `slow_decline`. A drop's phase begins at the last step before its
-    onset. Levels are those of the fitted lines, robust against outliers.
+    `changes`; the least telling ones are removed until at most five phases are left, then neighbours of one
+    kind are joined. Kinds describe the geometry, not what is good: a `drop` is a fall that `changes` calls
+    significant, a fall that it does not is a `slow_decline`. A drop's phase begins at the last step before
+    its onset. Levels are those of the fitted lines, robust against outliers.
 
     Cannot see a phase shorter than three points unless it is a significant drop.
 
@@ -78,15 +78,14 @@ def _apart(bound: int, forced: Sequence[int]) -> bool:
 
 def _thin(x: FloatArray, y: FloatArray, bounds: list[int], forced: Sequence[int]) -> list[int]:
     """Remove the boundary whose loss costs least until at most five phases are left."""
+    sums = Sums(x, y)
     while len(bounds) >= _MOST_PHASES:
-        free = [bound for bound in bounds if bound not in forced] or bounds
-
-        def loss(without: int, bounds: list[int] = bounds) -> float:
-            segments = fit(x, y, [bound for bound in bounds if bound != without])
-            return sum(segment.sd**2 * (segment.stop - segment.start) for segment in segments)
-
-        cheapest = min(free, key=loss)
-        bounds = [bound for bound in bounds if bound != cheapest]
+        edges = [0, *bounds, len(y)]
+        left, cut, right = (np.array(part) for part in (edges[:-2], edges[1:-1], edges[2:]))
+        loss = sums.cost(left, right) - sums.cost(left, cut) - sums.cost(cut, right)
+        if set(bounds) - set(forced):
+            loss[np.isin(cut, list(forced))] = np.inf
+        bounds = [bound for bound in bounds if bound != cut[int(np.argmin(loss))]]
     return bounds
 
 
@@ -149,7 +148,7 @@ def _overlaps(changes: Sequence[Change], first: int, last: int, kinds: Sequence[
 
 
 def _join(bounds: list[int], kinds: Sequence[str], forced: Sequence[int]) -> list[int]:
-    """Drop the first boundary between two phases of one kind; rises may differ in rate, so only alike ones join."""
+    """The boundaries without the first one that stands between two phases of one kind."""
     for index, bound in enumerate(bounds):
         if kinds[index] == kinds[index + 1] and bound not in forced:
             return [other for other in bounds if other != bound]

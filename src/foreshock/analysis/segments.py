@@ -2,13 +2,13 @@
 
 The curve is cut into segments, each fitted by a straight line; the number of segments is what minimises
 residual sum of squares / scale + 3 log n per segment (two coefficients and a place, as BIC counts them).
-The scale lies between the variance of the noise and the variance of the whole curve, on a logarithmic axis one
-third of the way from the latter to the former: with the noise alone, a smooth autocorrelated curve is cut into
-dozens of pieces; with the whole variance alone (what standardising a series amounts to), small steps on long
-curves are missed. `design/segmentation.md` has the measurements.
+The scale lies between the variance of the whole curve and that of its noise, on a logarithmic axis one third
+of the way: with the noise alone, a smooth autocorrelated curve is cut into dozens of pieces; with the whole
+variance alone (what standardising a series amounts to), small steps on long curves are missed.
+`design/segmentation.md` has the measurements.
 
-Source: Jackson et al. 2005, "An algorithm for optimal partitioning of data on an interval" (the exact search);
-Killick, Fearnhead & Eckley 2012 for the penalised cost.
+Source: Jackson et al. 2005, "An algorithm for optimal partitioning of data on an interval" (the exact
+search); Killick, Fearnhead & Eckley 2012 for the penalised cost.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _FLOOR = 1e-3  # of the variance: the least noise that is believed
 
 @dataclass(frozen=True)
 class Segment:
-    """A straight piece of a curve: points `start` to `stop` (exclusive), by index, and the line through them."""
+    """A straight piece of a curve: points `start` to `stop` (exclusive) and the line through them."""
 
     start: int
     stop: int
@@ -43,8 +43,8 @@ def change_points(y: npt.ArrayLike) -> list[int]:
     """Where a curve changes its course: the 0-based first index of every new segment.
 
     Decides by straight pieces, so a steady climb is one segment and not a staircase. Says nothing about
-    significance (`analyze` does), cannot see a change within 3 points of an end or of another change, and sees no
-    change of scatter alone. NaN and infinities are skipped and keep their index. O(n^2) for up to 1,000
+    significance (`analyze` does), cannot see a change within 3 points of an end or of another change, and sees
+    no change of scatter alone. NaN and infinities are skipped and keep their index. O(n^2) for up to 1,000
     points; longer curves are searched in blocks of means first, then on the raw points around each change.
 
     Args:
@@ -71,15 +71,15 @@ def boundaries(x: FloatArray, y: FloatArray, most: int = _MOST) -> list[int]:
     z = (y - y.mean()) / np.sqrt(spread)
     width = -(-n // most)
     if width == 1:
-        return _partition(_Sums(x, z), z)
+        return _partition(Sums(x, z), z)
     whole = n // width * width
     blocks = z[:whole].reshape(-1, width).mean(axis=1)
     places = x[:whole].reshape(-1, width).mean(axis=1)
-    coarse = [bound * width for bound in _partition(_Sums(places, blocks), blocks)]
-    return _refine(_Sums(x, z), coarse, width, n)
+    coarse = [bound * width for bound in _partition(Sums(places, blocks), blocks)]
+    return _refine(Sums(x, z), coarse, width, n)
 
 
-class _Sums:
+class Sums:
     """Running sums from which the cost of any straight segment follows at once."""
 
     def __init__(self, x: FloatArray, y: FloatArray) -> None:
@@ -102,7 +102,7 @@ class _Sums:
         return np.asarray(np.maximum(vy - explained, 0.0))
 
 
-def _partition(sums: _Sums, z: FloatArray) -> list[int]:
+def _partition(sums: Sums, z: FloatArray) -> list[int]:
     """The exact minimum over all partitions of the standardised curve `z`."""
     n = len(z)
     differences = np.diff(z)
@@ -126,7 +126,7 @@ def _partition(sums: _Sums, z: FloatArray) -> list[int]:
     return cuts[::-1]
 
 
-def _refine(sums: _Sums, coarse: Sequence[int], width: int, n: int) -> list[int]:
+def _refine(sums: Sums, coarse: Sequence[int], width: int, n: int) -> list[int]:
     """Move each cut to the best raw point within one block, its neighbours held."""
     cuts = [0, *coarse, n]
     for k in range(1, len(cuts) - 1):
