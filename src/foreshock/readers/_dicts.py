@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
+
+import orjson
 
 from foreshock.readers._bars import without_bars
 from foreshock.readers._console import number
@@ -28,10 +31,16 @@ _LONGEST = 1 << 16
 """Longest dict that is put together from several lines, in characters."""
 
 
-class Found(NamedTuple):
-    """One dict of numbers and short texts, with the text on its line before it."""
+Items = dict[str, float | str | None]
 
-    items: dict[str, str]
+
+class Found(NamedTuple):
+    """One dict: bare numbers as numbers, quoted ones and texts as text, all else None.
+
+    `before` is the text on its line before it, `parts` the number of lines it was broken over.
+    """
+
+    items: Items
     before: str
     parts: int
 
@@ -44,7 +53,7 @@ class Dicts:
         self._text = ""
         self._at = 0
         self._before = ""
-        self._items: dict[str, str] | None = None
+        self._items: Items | None = None
         self._parts = 0
 
     @property
@@ -55,7 +64,7 @@ class Dicts:
     def feed(self, line: str) -> list[Found]:
         """The dicts that end in this line."""
         if self._items is None:
-            if "{" not in line:
+            if "{" not in line or len(line) > _LONGEST:
                 return []
             self._text, self._at = line, 0
         else:
@@ -77,8 +86,14 @@ class Dicts:
             self._before = self._text[max(0, start.start() - 200) : start.start()]
             self._at, self._items, self._parts = start.end(), {}, 1
             self._start = start.end()
+            quick = _quick(self._text, start.start())
+            if quick is not None:
+                self._items, self._at = None, quick[1]
+                found.append(Found(quick[0], self._before, 1))
+                return True
         while (item := _ITEM.match(self._text, self._at)) is not None:
-            self._items[item.group(1) or item.group(2)] = item.group(3)
+            text = item.group(3)
+            self._items[item.group(1) or item.group(2)] = text[1:-1] if text[0] in "'\"" else number(text)
             self._at = item.end()
             if item.group(4) == "}":
                 found.append(Found(self._items, self._before, self._parts))
@@ -92,11 +107,31 @@ class Dicts:
         return True
 
 
-def numbers(items: dict[str, str]) -> dict[str, float]:
-    """The items that are numbers."""
+def _quick(text: str, start: int) -> tuple[Items, int] | None:
+    """The dict that begins at `start` and the place after it, if it stands whole in `text` and is plain.
+
+    A dict of plain numbers is JSON but for its quotes; a nan or an escape in it is left to the scanner.
+    """
+    stop = text.find("{", start + 1)  # so that text full of braces is not searched again and again
+    end = text.find("}", start, stop if stop > 0 else start + _LONGEST) + 1
+    if not end:
+        return None
+    try:
+        items = orjson.loads(text[start:end].replace("'", '"'))
+    except orjson.JSONDecodeError:
+        return None
+    kept = {
+        k: v if isinstance(v, (int, float, str)) and v is not True and v is not False else None
+        for k, v in items.items()
+    }
+    return kept, end
+
+
+def numbers(items: Mapping[str, float | str | None]) -> dict[str, float]:
+    """The items that are numbers, quoted or not."""
     values: dict[str, float] = {}
-    for key, text in items.items():
-        value = number(text)
+    for key, held in items.items():
+        value = number(held) if isinstance(held, str) else held
         if value is not None:
             values[key] = value
     return values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from foreshock.readers._bars import without_bars
@@ -13,6 +14,8 @@ LONGEST = 4000
 
 _WORD = r"[A-Za-z_(][\w./@%()\[\]*^\-]{0,80}"
 _KEY = rf"{_WORD}(?: {_WORD}){{0,5}}"
+_WHOLE_KEY = re.compile(_KEY)
+_PLAIN = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$")
 _NUM = r"[+-]?(?:\d+(?:,\d{3})*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _VALUE = (
     rf"(?:{_NUM}|[+-]?(?i:nan|inf(?:inity)?)|['\"]{_NUM}['\"]"
@@ -60,6 +63,7 @@ class Pair(NamedTuple):
     last: bool
 
 
+@lru_cache(maxsize=4096)
 def counter_rank(key: str) -> int | None:
     """How good a step counter a key names, 0 = best; None where it names none."""
     word = re.split(r"[\s/_]", key.lower())[-1]
@@ -121,8 +125,18 @@ def _counters(line: str, found: dict[str, Pair]) -> str:
     return line
 
 
+@lru_cache(maxsize=4096)
+def _is_key(text: str) -> bool:
+    return _WHOLE_KEY.fullmatch(text) is not None
+
+
 def _piece(piece: str, last: bool, found: dict[str, Pair]) -> None:
     """The pairs of the text between two separators."""
+    for sep in ":=":
+        key, there, text = piece.partition(sep)
+        if there and _is_key(key := key.rstrip()) and _PLAIN.match(text := text.lstrip()):
+            found.setdefault(key, Pair(key, float(text), None, text, last))
+            return  # by far the most frequent form
     whole = _WHOLE.fullmatch(piece)
     if whole and (whole["sep"] or whole["key"].count(" ") < 3):
         _keep(whole, last, found)

@@ -74,8 +74,9 @@ def fill(log: Log, lines: Callable[[], Iterable[str]]) -> None:
         return
     source = lines()
     rows = _Rows(log, plan)
+    words = plan.words()
     for line in source:
-        if not _CANDIDATE.search(line):
+        if words is not None and not any(word in line for word in words) or not _CANDIDATE.search(line):
             continue
         found = pairs(line)
         if found:
@@ -102,6 +103,11 @@ class _Plan:
     rows: frozenset[Template]
     before: frozenset[Template]
     after: frozenset[Template]
+
+    def words(self) -> list[str] | None:
+        """Keys one of which every line that matters contains; None where no few keys tell it."""
+        words = {max(template, key=len) for template in self.rows | self.before | self.after}
+        return None if "step" in words or len(words) > 8 else sorted(words)
 
 
 def _plan(lines: Iterable[str]) -> _Plan | None:
@@ -237,7 +243,7 @@ class _Rows:
         self._ahead: dict[str, float] = {}
         self._row: dict[str, float] | None = None
         self._step: float | None = None
-        self._shapes: dict[str, str] = {}
+        self._printed: list[Pair] = []
         self._torn = 0
 
     def add(self, found: list[Pair], cut: bool) -> None:
@@ -259,7 +265,8 @@ class _Rows:
     def _whole(self, found: list[Pair]) -> list[Pair]:
         """Without the last value, unless it has as many digits after the point as in the rows before."""
         pair = found[-1]
-        if "." in pair.text and self._shapes.get(pair.key) == _shape(pair.text):
+        before = [known.text for known in self._printed if known.key == pair.key]
+        if "." in pair.text and before and _shape(before[0]) == _shape(pair.text):
             return found
         self._torn = 1
         return found[:-1]
@@ -270,14 +277,13 @@ class _Rows:
         values: dict[str, float] = {}
         self._step = None
         for pair in found:
-            self._shapes[pair.key] = _shape(pair.text)
             if pair.key == counter:
                 self._step = pair.value
                 if pair.total:
                     self._log.facts["total_steps"] = pair.total
             else:
                 values[pair.key] = pair.value
-        self._row, self._ahead = values | self._ahead, {}
+        self._row, self._ahead, self._printed = values | self._ahead, {}, found
 
     def _end(self) -> None:
         if self._row and (self._step is not None or self._plan.counter is None):

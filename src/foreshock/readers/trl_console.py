@@ -18,7 +18,7 @@ from pathlib import Path
 
 from foreshock.errors import NotARunError
 from foreshock.readers._bars import Progress
-from foreshock.readers._console import DEEP, Lines, head_text, may_be_console, number
+from foreshock.readers._console import DEEP, Lines, head_text, may_be_console
 from foreshock.readers._dicts import Dicts, Found, numbers
 from foreshock.readers._log import Log
 from foreshock.readers._sniff import run_name
@@ -35,7 +35,7 @@ _STEP_KEYS = (
     "iteration",
     "iter",
 )
-_FRACTION = re.compile(r"['\"]?\s*(\d+)\s*/\s*(\d+)\s*['\"]?$")
+_FRACTION = re.compile(r"\s*(\d+)\s*/\s*(\d+)\s*$")
 # "Global step 12: {...}" (OpenRLHF), "[step 12] {...}"
 _STEP_BEFORE = re.compile(
     r"(?i)\b(?:global[ _])?(?:step|iteration|iter)\s*[:=#]?\s*(\d+)(?:\s*/\s*\d+)?\W{0,4}$"
@@ -112,8 +112,7 @@ def _row(found: Found) -> dict[str, float] | None:
     values = numbers(items)
     if not values or not any(map(_METRIC.search, values)):
         return None
-    epoch = items.get("epoch")
-    return None if epoch is not None and number(epoch) is None else values
+    return values if "epoch" in values or "epoch" not in items else None
 
 
 class _Rows:
@@ -135,7 +134,7 @@ class _Rows:
         """Take one row, with the step that it or the words before it tell, if any."""
         step = self._step(values, found)
         self._wrapped += found.parts > 1
-        self._quoted += any(key in values and text[0] in "'\"" for key, text in found.items.items())
+        self._quoted += isinstance(found.items[next(iter(values))], str)
         self.count += 1
         if self._early is None:
             self._keep(values, step)
@@ -148,7 +147,7 @@ class _Rows:
         for key in _STEP_KEYS:
             if key in values:
                 return values[key]
-            fraction = _FRACTION.match(found.items.get(key, ""))
+            fraction = _FRACTION.match(str(found.items.get(key, "")))
             if fraction:
                 self._log.facts.setdefault("total_steps", int(fraction.group(2)))
                 values[key.partition("/")[0]] = float(fraction.group(1))
@@ -211,7 +210,7 @@ def _is_training(values: dict[str, float]) -> bool:
     """Whether a row is neither an evaluation nor the summary that closes a training."""
     if "train_runtime" in values:
         return False
-    return not any(key.startswith("eval_") for key in values) or "loss" in values
+    return "loss" in values or not any(key.startswith("eval_") for key in values)
 
 
 def _carry(steps: list[float | None]) -> list[float | None]:

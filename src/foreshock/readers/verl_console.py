@@ -75,13 +75,13 @@ def fill(log: Log, lines: Iterable[str], source: Lines | None = None) -> None:
         match = _LINE.search(line) if "step:" in line else None
         if match is not None:
             held = _Held(line[match.start() :].lstrip(" \t(>[`*|"), len(line))
-            if source is not None and source.unterminated:
-                held.text, _, _ = held.text.rpartition(" - ")
-                torn += 1
         elif "%|" in line and "Training Progress" in line:
             bar = find_bar(line)
             total = max(total, bar.total if bar else 0)
-    if held is not None:
+    if held is not None:  # it ends with the last line of the log
+        if source is not None and source.unterminated:
+            held.text, _, _ = held.text.rpartition(" - ")
+            torn = 1
         bad += _add(log, held.text)
         wrapped += held.parts > 1
     if total:
