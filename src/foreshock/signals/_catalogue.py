@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,27 @@ class Key:
     """A name under which a trainer logs a signal; `*` stands for any text.
 
     Attributes:
-        pattern: the key, exactly as logged.
-        transform: what to do with its values to get the signal ("identity", "1-x", "x/100", ...).
+        pattern: the key as logged.
+        transform: what to do with its values to get the signal ("identity", "1-x", "x/100", ...). "other"
+            means that the key is explained here but is not the signal itself (its maximum, say), and
+            "NAME=..." that it gives the signal NAME instead.
+        unit: unit of its values where that is not the signal's.
+        only: regular expression that the whole key must match too; empty where `pattern` says it all.
     """
 
     pattern: str
-    transform: str
+    transform: str = "identity"
+    unit: str = ""
+    only: str = ""
+
+    def match(self, text: str) -> str | None:
+        """What stands in `text` from the first `*` to the last; "" for an exact match; None for none."""
+        if "*" not in self.pattern:
+            return "" if text == self.pattern else None
+        found = glob(self.pattern).fullmatch(text)
+        if found is None or (self.only and not re.fullmatch(self.only, text)):
+            return None
+        return text[found.start(1) : found.end(found.re.groups)]
 
 
 @dataclass(frozen=True)
@@ -52,12 +68,33 @@ class Signal:
 
 @dataclass(frozen=True)
 class Framework:
-    """A trainer whose keys are known: its id, name, repository and how loggers prefix its keys."""
+    """A trainer whose keys are known.
+
+    Attributes:
+        id: stable name.
+        title: what people call it.
+        repo: repository on GitHub.
+        step: what counts its steps.
+        prefix: what loggers put before its keys.
+        eval: how the keys of its evaluations look.
+        optional_prefix: text that a key may carry or lack.
+        inherits: the trainer whose keys it logs besides its own.
+    """
 
     id: str
     title: str
     repo: str
+    step: str
     prefix: str
+    eval: str
+    optional_prefix: str = ""
+    inherits: str = ""
+
+
+@functools.cache
+def glob(pattern: str) -> re.Pattern[str]:
+    """`pattern` as a regular expression with a group for each `*`, which stands for one character or more."""
+    return re.compile("(.+)".join(re.escape(part) for part in pattern.split("*")))
 
 
 @functools.cache
@@ -74,12 +111,41 @@ def catalogue() -> Mapping[str, Signal]:
     """All signals by canonical name."""
     signals = {}
     for name, fields in data()["signals"].items():
-        keys = {
-            framework: tuple(Key(pattern, transform) for pattern, transform in pairs)
-            for framework, pairs in fields["keys"].items()
-        }
+        keys = {framework: tuple(map(_key, held)) for framework, held in fields["keys"].items()}
         signals[name] = Signal(name=name, **{**fields, "keys": keys})
     return signals
+
+
+def _key(held: str | list[str] | dict[str, str]) -> Key:
+    """A key in the file is its text, [text, transform], or an object with more."""
+    if isinstance(held, str):
+        return Key(held)
+    if isinstance(held, list):
+        return Key(*held)
+    fields = {"pattern" if field == "key" else field: value for field, value in held.items()}
+    if fields.get("transform") == "x":
+        del fields["transform"]
+    return Key(**fields)
+
+
+def signal(name: str) -> Signal | None:
+    """The signal of a canonical name, also of one of several: `reward_component_mean/format`, `eval_score/gsm8k`.
+
+    None where the dictionary has none (an original key, say).
+    """
+    found = catalogue().get(name)
+    if found is not None:
+        return found
+    base, _, part = name.partition("/")
+    family = catalogue().get(base) if part else None
+    if family is None or base not in FAMILIES:
+        return None
+    fields = {**family.__dict__, "name": name, "title": f"{family.title} {part}"}
+    return Signal(**fields)
+
+
+# Signals that a run has several of, each under "NAME/which".
+FAMILIES = ("reward_component_mean", "reward_component_std", "eval_score")
 
 
 @functools.cache
@@ -88,11 +154,14 @@ def frameworks() -> Mapping[str, Framework]:
     return {id: Framework(id=id, **fields) for id, fields in data()["frameworks"].items()}
 
 
+def lineage(framework: str | None) -> Iterator[str]:
+    """A trainer, then the one whose keys it inherits."""
+    while framework:
+        yield framework
+        framework = frameworks()[framework].inherits
+
+
 @functools.cache
 def step_keys() -> tuple[str, ...]:
-    """Keys that count training steps, best first; an epoch is never a step."""
-    plain = list(data()["generic"]["step"])
-    known = [key.pattern for keys in catalogue()["step"].keys.values() for key in keys]
-    # "episode" counts samples, not steps; W&B's own `_step` counts calls of log().
-    ordered = [key for key in plain if key != "_step"] + known
-    return tuple(dict.fromkeys(key for key in ordered if key != "episode")) + ("_step",)
+    """Keys that count training steps, best first; an epoch is never a step, nor a count of samples."""
+    return tuple(data()["step_keys"])
