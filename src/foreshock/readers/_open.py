@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from foreshock import signals
 from foreshock.errors import InputError, NotARunError, SeveralRunsError, UsageError
 from foreshock.readers._clean import REWARD, attempts, clean
@@ -15,7 +17,9 @@ from foreshock.readers._recognise import read_file, read_folder, wanted
 from foreshock.readers._registry import READERS, Reader
 from foreshock.readers._steps import Rows
 from foreshock.readers._unpack import plain_file
-from foreshock.run import Note, Run
+from foreshock.run import FloatArray, IntArray, Note, Run
+
+_COMPARED = 100  # logs; beyond, several are never looked into to find the one that is meant
 
 
 @dataclass(frozen=True)
@@ -120,15 +124,16 @@ def _logs(path: str, readers: Sequence[Reader]) -> list[Log]:
 
 @contextmanager
 def _on_disk(path: str, readers: Sequence[Reader]) -> Iterator[Path]:
+    """The folder, or a plain file with what `path` holds."""
     place = Path(path)
-    if path != "-" and not place.exists():
-        raise InputError(f"no such file or folder: {path}")
-    if path != "-" and place.is_dir():
-        yield place
-        return
-    if path != "-" and not place.is_file():
-        raise InputError(f"{path} is neither a file nor a folder; give a log, or - for standard input")
     try:
+        if path != "-" and not place.exists():
+            raise InputError(f"no such file or folder: {path}")
+        if path != "-" and place.is_dir():
+            yield place
+            return
+        if path != "-" and not place.is_file():
+            raise InputError(f"{path} is neither a file nor a folder; give a log, or - for standard input")
         with plain_file(path, lambda name, head: wanted(name, head, readers)) as unpacked:
             yield unpacked
     except OSError as error:
@@ -160,18 +165,15 @@ def _pick(candidates: list[_Candidate], run: str, path: str) -> _Candidate:
 def _only(candidates: list[_Candidate], path: str) -> _Candidate:
     """The one run, or the one that is meant beyond doubt.
 
-    Beyond doubt: the only one with a reward among several logs, and, among the attempts in one file that
-    each start over, the one with more than twice the rows of every other, or a last one longer than all.
+    Beyond doubt: the only one with a reward; the longest of several copies of one run; and, among the
+    attempts in one file that each start over, one with more than twice the rows of every other, or a last
+    one longer than all.
     """
     if len(candidates) == 1:
         return candidates[0]
-    rewarded = [one for one in candidates if _has_reward(one)] if len(candidates) <= 100 else candidates
-    if len(rewarded) == 1:
-        others = len(candidates) - 1
-        rewarded[0].rows.notes.append(
-            Note("other-runs", f"{others} other run(s) in {path} without a reward were left out.", others)
-        )
-        return rewarded[0]
+    rewards = _rewards(candidates) if len(candidates) <= _COMPARED else {}
+    if same := _same_run(candidates, rewards):
+        return same
     if len({id(one.log) for one in candidates}) > 1:
         raise _several(path, candidates)
     sizes = [len(one.rows) for one in candidates]
@@ -188,9 +190,45 @@ def _only(candidates: list[_Candidate], path: str) -> _Candidate:
     return chosen
 
 
-def _has_reward(one: _Candidate) -> bool:
-    found = signals.resolve(one.rows.columns)
-    return REWARD in found.canonical or REWARD in found.ambiguous
+def _rewards(candidates: list[_Candidate]) -> dict[int, tuple[IntArray, FloatArray]]:
+    """(steps, reward) of the candidates that have one, by place."""
+    found = {}
+    for place, one in enumerate(candidates):
+        resolution = signals.resolve(one.rows.columns)
+        reward = resolution.canonical.get(REWARD)
+        if reward is None and REWARD in resolution.ambiguous:
+            reward = one.rows.columns[resolution.ambiguous[REWARD][0]]
+        if reward is not None:
+            logged = ~np.isnan(reward)
+            found[place] = (one.rows.steps[logged], reward[logged])
+    return found
+
+
+def _same_run(
+    candidates: list[_Candidate], rewards: Mapping[int, tuple[IntArray, FloatArray]]
+) -> _Candidate | None:
+    """The run to read where all candidates with a reward are one run, saved more than once."""
+    if not rewards:
+        return None
+    best = max(rewards, key=lambda place: len(rewards[place][0]))
+    steps, values = rewards[best]
+    for others, reward in rewards.values() if len(rewards) > 1 else ():
+        size = len(others)
+        if size < 3 or (reward == reward[0]).all():
+            return None  # too little to tell one run from another
+        # Event files hold float32, so that copies agree to seven digits.
+        if not np.array_equal(steps[:size], others) or not np.allclose(
+            values[:size], reward, rtol=1e-6, atol=0
+        ):
+            return None
+    chosen = candidates[best]
+    if copies := len(rewards) - 1:
+        text = f"{copies + 1} of the logs hold the same run; read is {chosen.id}, the longest."
+        chosen.rows.notes.append(Note("same-run", text, copies))
+    if others_left := len(candidates) - len(rewards):
+        text = f"{others_left} other log(s) beside {chosen.id} hold no reward and were left out."
+        chosen.rows.notes.append(Note("other-runs", text, others_left))
+    return chosen
 
 
 def _several(path: str, runs: list[_Candidate], which: str = "") -> SeveralRunsError:

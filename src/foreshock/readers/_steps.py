@@ -144,7 +144,7 @@ def _counter(columns: Mapping[str, FloatArray], log: Log) -> str | None:
         if 2 * len(finite) >= log.rows:
             return key
         fallback = fallback or key
-    return fallback
+    return fallback if log.steps is None else None
 
 
 def _numbered(rows: Rows) -> Rows:
