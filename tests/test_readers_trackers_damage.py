@@ -236,6 +236,18 @@ def test_event_files_without_a_scalar_say_so(tmp_path: Path) -> None:
         tensorboard.read(tmp_path)
 
 
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_file_that_the_system_refuses_to_open_is_told_in_one_sentence(
+    kind: str, whole: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UnreadableError, match="cannot be read: Permission denied"):
+        BOTH[kind][0](whole[kind])
+
+
 def test_crc32c_of_many_pieces_equals_the_published_values() -> None:
     # RFC 3720, appendix B.4
     pieces = {

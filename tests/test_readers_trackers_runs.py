@@ -8,7 +8,7 @@ import sqlite3
 import struct
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foreshock.readers import mlflow_files, mlflow_sqlite, tensorboard, trackio, wandb_offline
@@ -100,6 +100,33 @@ def test_typed_values_of_newer_wandb_records_are_read(tmp_path: Path) -> None:
     (log,) = wandb_offline.read(path)
     found = {key: log.column(key)[0] for key in log.keys}
     assert found == {"integer": -8.0, "number": 0.1, "boolean": 1.0, "json.a": 1.5}
+
+
+# Any name, any number
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200).filter(
+    lambda name: name != "_step" and not name.endswith("._type")
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    row=st.dictionaries(NAMES, st.floats(width=32), min_size=1, max_size=5), step=st.integers(-(2**40), 2**40)
+)
+def test_any_metric_name_and_number_comes_back(row: dict[str, float], step: int, tmp_path: Path) -> None:
+    files = {
+        tensorboard: event_file(tmp_path / "events.out.tfevents.1.h", [(step, row), (step + 1, row)]),
+        wandb_offline: wandb_file(tmp_path / "run-abc.wandb", [(step, row), (step + 1, row)]),
+    }
+    for reader, file in files.items():
+        (log,) = reader.read(file)
+        assert log.steps == [step, step + 1]
+        assert set(log.keys) - {"_step"} == row.keys()
+        for key, value in row.items():
+            if math.isnan(value):
+                assert log.nan_rows[key] == [0, 1]
+            else:
+                assert log.column(key).tolist() == [value, value]
 
 
 # Databases in use

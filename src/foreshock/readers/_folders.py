@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from foreshock.errors import UnreadableError
 from foreshock.readers._log import Log
 
 MAX_ENTRIES = 50_000
@@ -36,6 +38,15 @@ def files_under(folder: Path, wanted: Callable[[str], bool], depth: int) -> Iter
         for name in sorted(names):
             if wanted(name) and (here / name).is_file():
                 yield here / name
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn a failure of the file system (no permission, a lost network drive) into a clear error."""
+    try:
+        yield
+    except OSError as error:
+        raise UnreadableError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
 def distinguish(logs: Iterable[tuple[Log, str]]) -> list[Log]:

@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 from foreshock.errors import UnreadableError
+from foreshock.readers._folders import reading
 
 MAGIC = b"SQLite format 3\x00"
 _JOURNALS = ("-wal", "-journal")
@@ -32,7 +32,7 @@ def opened(path: Path, check: bool = True) -> Iterator[sqlite3.Connection]:
         UnreadableError: it is truncated, damaged, locked or in the middle of a change.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix="foreshock-") as folder:
+        with reading(path), tempfile.TemporaryDirectory(prefix="foreshock-") as folder:
             with closing(_connect(path, Path(folder))) as connection:
                 connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
                 connection.execute("PRAGMA trusted_schema = OFF")
@@ -43,8 +43,6 @@ def opened(path: Path, check: bool = True) -> Iterator[sqlite3.Connection]:
     except (sqlite3.Error, sqlite3.Warning, UnicodeError, OverflowError) as error:
         # UnicodeError: SQLite quotes the damaged text in its message.
         raise UnreadableError(_damaged(path, str(error))) from error
-    except OSError as error:
-        raise UnreadableError(f"{path}: cannot be read: {error.strerror or error}.") from error
 
 
 def _damaged(path: Path, reason: str) -> str:
@@ -62,7 +60,7 @@ def _connect(path: Path, folder: Path) -> sqlite3.Connection:
         return sqlite3.connect(_copy(path, folder))
     # `immutable` keeps SQLite from making a -shm file; without write-ahead, locks are honoured instead.
     options = "mode=ro&immutable=1" if header[18:20] == b"\x02\x02" else "mode=ro"
-    return sqlite3.connect(f"file:{quote(str(path.resolve()))}?{options}", uri=True, timeout=5)
+    return sqlite3.connect(f"{path.resolve().as_uri()}?{options}", uri=True, timeout=5)
 
 
 def _copy(path: Path, folder: Path) -> Path:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from foreshock.errors import NotARunError
-from foreshock.readers._folders import distinguish
+from foreshock.readers._folders import distinguish, reading
 from foreshock.readers._log import Log
 from foreshock.readers._points import Points
 from foreshock.readers._values import settings
@@ -135,7 +135,7 @@ def _keys(folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _metric(file: Path, skipped: _Skipped) -> Iterator[tuple[int, float]]:
     """Step and value of each whole line, in the order logged."""
-    with file.open("rb") as stream:
+    with reading(file), file.open("rb") as stream:
         while line := stream.readline(_MAX_META):
             words = line.split()
             try:

@@ -24,6 +24,7 @@ from foreshock.readers._values import settings
 NAME = "mlflow_sqlite"
 DESCRIPTION = "MLflow databases (`mlflow.db`, SQLite) and folders that hold one"
 
+_HARDWARE, _NOWHERE = -1, -2
 _NEEDED = {"metrics": {"key", "value", "timestamp", "run_uuid"}, "runs": {"run_uuid"}}
 HARDWARE = re.compile(r"system/(cpu_|system_memory_|disk_|network_|gpu_\d+_)")
 """MLflow's own hardware metrics: their steps count samples of the hardware, not training steps."""
@@ -73,7 +74,7 @@ def _read_store(connection: sqlite3.Connection, file: Path, source: Path) -> lis
     points, nonsense, hardware = _points(connection, tables, runs)
     found: list[tuple[Log, str]] = []
     for run, facts in runs.items():
-        if run not in points:
+        if not points[run]:
             continue
         log = Log(str(facts.get("name") or run), str(source), NAME)
         log.facts.update(facts)
@@ -131,19 +132,21 @@ def _points(
     step = "step" if "step" in tables["metrics"] else "0"
     nan = "is_nan" if "is_nan" in tables["metrics"] else "0"
     query = f"SELECT run_uuid, key, {step}, value, {nan} FROM metrics ORDER BY timestamp, {step}, rowid"
-    points: dict[str, Points] = {}
+    points = {run: Points() for run in runs}
+    targets: dict[tuple[Any, Any], int] = {}  # number of a run's metric; worked out once, not per value
     nonsense = hardware = 0
     for run, key, at, value, is_nan in connection.execute(query):
-        if run not in runs:
-            continue
-        if not isinstance(key, str) or not isinstance(at, int) or not isinstance(value, (int, float)):
-            nonsense += 1
-            continue
-        if HARDWARE.match(key):
-            hardware += 1
-            continue
-        here = points.setdefault(run, Points())
-        here.add(here.index(key), at, math.nan if is_nan else _unclamped(float(value)))
+        index = targets.get((run, key))
+        if index is None:
+            index = _HARDWARE if HARDWARE.match(str(key)) else _NOWHERE
+            if run in points and isinstance(key, str) and index != _HARDWARE:
+                index = points[run].index(key)
+            targets[run, key] = index
+        if index >= 0 and isinstance(at, int) and isinstance(value, (int, float)):
+            points[run].add(index, at, math.nan if is_nan else _unclamped(float(value)))
+        elif run in points:
+            hardware += index == _HARDWARE
+            nonsense += index != _HARDWARE
     return points, nonsense, hardware
 
 

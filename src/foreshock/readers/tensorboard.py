@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foreshock.errors import NotARunError, UnreadableError
-from foreshock.readers._folders import distinguish, files_under
+from foreshock.readers._folders import distinguish, files_under, reading
 from foreshock.readers._log import Log
 from foreshock.readers._points import Points
 from foreshock.readers._protobuf import Malformed, blob, fields, float32, float64, signed, text, varint
@@ -111,7 +111,7 @@ def read(path: Path) -> list[Log]:
 
 def _read_file(path: Path) -> _File:
     found = _File(path)
-    with path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         for record in records(file, found.damage, _LONGEST):
             try:
                 if not _read_known(record, found):

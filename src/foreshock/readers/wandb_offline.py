@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.errors import ForeshockError, NotARunError, UnreadableError
-from foreshock.readers._folders import distinguish, files_under
+from foreshock.readers._folders import distinguish, files_under, reading
 from foreshock.readers._leveldb import Damage, records
 from foreshock.readers._log import Log
 from foreshock.readers._protobuf import Malformed, blob, fields, float64, signed, text
@@ -107,7 +107,7 @@ def _started(file: Path) -> str:
 def _read_file(path: Path, source: Path, earlier: dict[str, Log]) -> Log:
     """The log of one file; an earlier log of the same run is continued where its steps go on."""
     file = _File(path, str(source))
-    with path.open("rb") as stream:
+    with reading(path), path.open("rb") as stream:
         if stream.read(len(_MAGIC)) != _MAGIC:
             raise UnreadableError(
                 f"{path}: not a W&B run file, its first bytes are wrong. Copy it again from its machine."
@@ -165,6 +165,29 @@ def _target(file: _File, step: float | None, earlier: dict[str, Log]) -> Log:
 
 def _item(message: bytes, values: dict[str, float], media: set[str]) -> int:
     """Put the number of a history item into the row; 1 when it is none, else 0."""
+    name, content = _parts(message)
+    key = name.decode("utf-8", "replace")
+    if name.endswith(b"._type"):
+        media.add(key.removesuffix("._type"))
+        return 0
+    if content[:1] in (b'"', b"[", b"n"):
+        return content != b"null"
+    try:
+        values[key] = float(content)
+        return 0
+    except ValueError:
+        pass
+    return _structure(key, content, values)
+
+
+def _parts(message: bytes) -> tuple[bytes, bytes]:
+    """Name, nested parts joined, and JSON text of a history item."""
+    # The short way for nearly all items: a key of one part and a JSON text, each below 128 bytes.
+    if len(message) > 1 and message[0] == 0x12 and message[1] < 0x80:
+        end = 2 + message[1]
+        rest = len(message) - end - 3
+        if 0 <= rest < 0x80 and message[end : end + 3] == bytes((0x82, 0x01, rest)):
+            return message[2:end], message[end + 3 :]
     plain, nested, content = b"", [], b"null"
     for number_, value in fields(message):
         if number_ in (16, 8):
@@ -179,18 +202,7 @@ def _item(message: bytes, values: dict[str, float], media: set[str]) -> int:
             content = str((signed(value) >> 1) ^ -(signed(value) & 1)).encode()
         elif number_ == 6:
             content = repr(float64(value)).encode()
-    key = b".".join(nested or (plain,)).decode("utf-8", "replace")
-    if nested and nested[-1] == b"_type":
-        media.add(key.removesuffix("._type"))
-        return 0
-    if content[:1] in (b'"', b"[", b"n"):
-        return content != b"null"
-    try:
-        values[key] = float(content)
-        return 0
-    except ValueError:
-        pass
-    return _structure(key, content, values)
+    return b".".join(nested or (plain,)), content
 
 
 def _structure(key: str, content: bytes, values: dict[str, float]) -> int:
