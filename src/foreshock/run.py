@@ -44,6 +44,7 @@ class Column:
     key: str
     transform: str = "identity"
     via: str = "dictionary"  # "dictionary", "generic" (a plain name) or "map" (the user said so)
+    unit: str = ""  # unit of the values where it is not the unit of the signal
 
 
 class Series(Mapping[str, FloatArray]):

@@ -32,7 +32,5 @@ def signals(
         typer.echo(f"{signal.name}: {signal.title}\n  {signal.meaning}")
         typer.echo(f"  unit {signal.unit or '-'}, good {signal.good or 'neither'}, valid {signal.range}")
         for framework, keys in signal.keys.items():
-            shown = ", ".join(
-                key.pattern + ("" if key.transform == "identity" else f" ({key.transform})") for key in keys
-            )
+            shown = ", ".join(key.pattern + (f" ({key.says})" if key.says else "") for key in keys)
             typer.echo(f"  {frameworks()[framework].title:<20} {shown}")

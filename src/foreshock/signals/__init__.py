@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foreshock.signals._catalogue import Framework, Key, Signal, catalogue, frameworks, step_keys
+from foreshock.signals._catalogue import Framework, Key, Signal, catalogue, frameworks, signal, step_keys
 from foreshock.signals._recognise import recognise_framework
 from foreshock.signals._render import explain, markdown
 from foreshock.signals._resolve import Resolution, resolve
@@ -18,5 +18,6 @@ __all__ = [
     "markdown",
     "recognise_framework",
     "resolve",
+    "signal",
     "step_keys",
 ]

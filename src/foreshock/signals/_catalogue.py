@@ -29,6 +29,13 @@ class Key:
     unit: str = ""
     only: str = ""
 
+    @property
+    def says(self) -> str:
+        """What to tell people beside the pattern; empty where the values are the signal."""
+        what = "" if self.transform == "identity" else self.transform
+        what = {"other": "related, not the signal itself"}.get(what, what.replace("=", " = "))
+        return ", ".join(text for text in (what, self.unit) if text)
+
     def match(self, text: str) -> str | None:
         """What stands in `text` from the first `*` to the last; "" for an exact match; None for none."""
         if "*" not in self.pattern:
@@ -129,7 +136,7 @@ def _key(held: str | list[str] | dict[str, str]) -> Key:
 
 
 def signal(name: str) -> Signal | None:
-    """The signal of a canonical name, also of one of several: `reward_component_mean/format`, `eval_score/gsm8k`.
+    """The signal of a canonical name, also of one of several (`reward_component_mean/format`).
 
     None where the dictionary has none (an original key, say).
     """

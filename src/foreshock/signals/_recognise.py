@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterable
+import functools
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
-from foreshock.signals._catalogue import catalogue, data
+from foreshock.signals._catalogue import catalogue, data, glob
 
 _ENOUGH = 3  # keys that only one trainer uses, where no fingerprint is found
 
@@ -13,27 +14,46 @@ _ENOUGH = 3  # keys that only one trainer uses, where no fingerprint is found
 def recognise_framework(keys: Iterable[str]) -> str | None:
     """The trainer that logs such keys, or None where they do not tell.
 
-    A fingerprint (one or two keys that only this trainer writes) decides; else the trainer to which at
-    least three of the keys belong exclusively. Cannot tell TRL's GRPO from RLOO or Unsloth: they log the
-    same keys, and the answer is then "trl_grpo".
+    A fingerprint (one to three keys that only this trainer writes together) decides; without any, the
+    trainer to which at least three of the keys belong exclusively. Two fingerprints of unrelated trainers
+    are no answer. Cannot tell TRL's GRPO from its RLOO or from Unsloth, which log the same keys: the answer
+    is then "trl_grpo".
     """
     present = set(keys)
     # The W&B, TensorBoard and Trackio callbacks of the HF Trainer put "train/" before every key.
     present |= {key.removeprefix("train/") for key in present}
-    for framework, patterns in data()["fingerprints"]:
-        if all(any(fnmatch.fnmatchcase(key, pattern) for key in present) for pattern in patterns):
-            return str(framework)
+    found: set[str] = set()
+    special: set[str] = set()
+    for framework, patterns, over in data()["fingerprints"]:
+        if all(_any(pattern, present) for pattern in patterns):
+            found.add(framework)
+            special.update(over)
+    left = found - special
+    if left:
+        return left.pop() if len(left) == 1 else None
+    return _by_exclusive_keys(present)
+
+
+def _any(pattern: str, present: set[str]) -> bool:
+    if "*" not in pattern:
+        return pattern in present
+    return any(glob(pattern).fullmatch(key) for key in present)
+
+
+def _by_exclusive_keys(present: set[str]) -> str | None:
+    count = Counter(_exclusive()[key] for key in present if key in _exclusive())
+    best = count.most_common(2)
+    if best and best[0][1] >= _ENOUGH and (len(best) == 1 or best[1][1] < best[0][1]):
+        return best[0][0]
+    return None
+
+
+@functools.cache
+def _exclusive() -> Mapping[str, str]:
+    """Key -> the only trainer that has it."""
     owners: dict[str, set[str]] = {}
     for signal in catalogue().values():
         for framework, known in signal.keys.items():
             for entry in known:
                 owners.setdefault(entry.pattern, set()).add(framework)
-    exclusive: dict[str, int] = {}
-    for key in present:
-        if len(owners.get(key, ())) == 1:
-            (framework,) = owners[key]
-            exclusive[framework] = exclusive.get(framework, 0) + 1
-    best = sorted(exclusive.items(), key=lambda item: -item[1])
-    if best and best[0][1] >= _ENOUGH and (len(best) == 1 or best[1][1] < best[0][1]):
-        return best[0][0]
-    return None
+    return {key: min(held) for key, held in owners.items() if len(held) == 1}

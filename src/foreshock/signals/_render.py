@@ -3,44 +3,58 @@
 from __future__ import annotations
 
 import difflib
-import fnmatch
 
 from foreshock.errors import MetricError
-from foreshock.signals._catalogue import Signal, catalogue, frameworks
+from foreshock.signals._catalogue import Key, Signal, catalogue, frameworks, signal
+from foreshock.signals._generic import normal_form, plain_names
 
 _GOOD = {"up": "up", "down": "down", None: "neither"}
 
 
 def explain(name: str) -> list[Signal]:
-    """The signals that `name` may mean: a canonical name, or a key as some trainer logs it.
+    """The signals that `name` may mean: a canonical name, a key as some trainer logs it, or a plain name.
 
     Raises:
         MetricError: nothing has that name; names what is nearest.
     """
-    if name in catalogue():
-        return [catalogue()[name]]
-    found = [
-        signal
-        for signal in catalogue().values()
-        if any(fnmatch.fnmatchcase(name, key.pattern) for keys in signal.keys.values() for key in keys)
-    ]
-    if found:
-        return found
-    everything = [
-        *catalogue(),
-        *(k.pattern for s in catalogue().values() for ks in s.keys.values() for k in ks),
-    ]
-    near = list(dict.fromkeys(difflib.get_close_matches(name, everything, 4, 0.5)))
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    exact = signal(name)
+    if exact is not None:
+        return [exact]
+    for found in (_by_key(name), _by_key(name.removeprefix("train/")), _by_plain_name(name)):
+        if found:
+            return found
+    known = [key.pattern for each in catalogue().values() for keys in each.keys.values() for key in keys]
+    near = list(dict.fromkeys(difflib.get_close_matches(name, [*catalogue(), *known], 4, 0.5)))
+    hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise MetricError(
-        f"the dictionary has no signal and no key {name!r}{hint} `foreshock signals` lists all".rstrip()
+        f"the dictionary has no signal and no key {name!r}; {hint}`foreshock signals` lists all signals"
     )
+
+
+def _by_key(name: str) -> list[Signal]:
+    """Signals with this very key; where there is none, those with a `*` that fits, the closest fit first."""
+    fits: dict[str, int] = {}
+    for each in catalogue().values():
+        for keys in each.keys.values():
+            for key in keys:
+                if key.match(name) is not None:
+                    exact = 1000 if "*" not in key.pattern else len(key.pattern)
+                    fits[each.name] = max(fits.get(each.name, 0), exact)
+    best = max(fits.values(), default=0)
+    return [catalogue()[found] for found, fit in fits.items() if fit == best]
+
+
+def _by_plain_name(name: str) -> list[Signal]:
+    form = normal_form(name)
+    return [
+        catalogue()[found] for found, tiers in plain_names().items() if any(form in tier for tier in tiers)
+    ]
 
 
 def markdown() -> str:
     """The dictionary as the page `docs/signals.md`."""
     signals = catalogue()
-    count = sum(len(keys) for signal in signals.values() for keys in signal.keys.values())
+    count = sum(len(keys) for each in signals.values() for keys in each.keys.values())
     lines = [
         "# Signals",
         "",
@@ -48,25 +62,49 @@ def markdown() -> str:
         "",
         f"{len(signals)} canonical signals and the {count} keys under which {len(frameworks())} trainers log",
         "them. `run.series` has each signal under its canonical name and under the key it was logged with.",
-        "Where a key needs arithmetic, it stands behind it. For each trainer the first key is preferred.",
+        "Of a trainer's keys the first that was logged is used; `*` stands for any text. Where a key needs",
+        "arithmetic, or has another unit, that stands behind it. A key that nothing explains is listed in",
+        "the report and kept under its own name.",
         "",
-        "| signal | unit | good | valid |",
-        "|---|---|---|---|",
+        "A log of no known trainer is resolved by plain names, whatever the spelling: `avg_reward`,",
+        "`reward/mean` and `Train Reward` are the same. Where several could be the reward and differ, the",
+        "command stops and names them; `--map reward=KEY` decides.",
+        "",
+        "## All signals",
+        "",
+        "| signal | title | unit | good | valid |",
+        "|---|---|---|---|---|",
     ]
     lines += [
-        f"| [{s.name}](#{s.name}) | {s.unit or '-'} | {_GOOD[s.good]} | {_cell(s.range)} |"
+        f"| [{s.name}](#{s.name}) | {s.title} | {s.unit} | {_GOOD[s.good]} | {_cell(s.range)} |"
         for s in signals.values()
     ]
-    for signal in signals.values():
-        lines += ["", f"## {signal.name}", "", f"{signal.title}. {signal.meaning}".replace("|", "\\|"), ""]
-        for framework, keys in signal.keys.items():
-            shown = ", ".join(
-                f"`{key.pattern}`" + ("" if key.transform == "identity" else f" ({key.transform})")
-                for key in keys
-            )
-            lines.append(f"- {frameworks()[framework].title}: {shown}")
+    lines += _trainers()
+    for each in signals.values():
+        lines += ["", f"## {each.name}", "", f"{each.title}. {each.meaning}", ""]
+        for framework, keys in each.keys.items():
+            lines.append(f"- {frameworks()[framework].title}: {', '.join(_shown(key) for key in keys)}")
     return "\n".join(lines) + "\n"
 
 
+def _trainers() -> list[str]:
+    """The table of trainers."""
+    lines = [
+        "",
+        "## Trainers",
+        "",
+        "| id | trainer | repository | counts steps by | prefix | keys of evaluations |",
+        "|---|---|---|---|---|---|",
+    ]
+    for each in frameworks().values():
+        cells = (f"`{each.id}`", each.title, each.repo, each.step, each.prefix, each.eval)
+        lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+    return lines
+
+
+def _shown(key: Key) -> str:
+    return f"`{key.pattern}`" + (f" ({key.says})" if key.says else "")
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("<", "&lt;")
