@@ -25,11 +25,12 @@ from foreshock.analysis import _significance
 from foreshock.analysis._jumps import SHORTEST, jump_scores
 from foreshock.analysis._scan import fall_scores, windows
 from foreshock.analysis.noise import scatter_of
-from foreshock.run import FloatArray
+from foreshock.run import FloatArray, IntArray
 
 TABLE = Path(_significance.__file__).with_name("null_table.json")
 LENGTHS = (8, 10, 12, 16, 20, 28, 40, 56, 71, 100, 140, 200, 300, 450, 700, 1000, 1400, 2000)
-PHIS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8)
+PHIS = (0.0, 0.2, 0.4, 0.5, 0.6, 0.7, 0.8)  # the promise from 71 rows on
+SHORT, PHIS_SHORT = 60, (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # below: too few rows to tell more from a fall
 EDGES = (-0.05, 0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85)  # bins of the estimate of phi
 KNOTS = (-0.1, 0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # their middles
 LEVELS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.004)
@@ -41,7 +42,7 @@ SIZES = (0.7, 9.0)  # of the fall, in sd
 def autoregressive(
     rng: np.random.Generator, draws: int, n: int, phi: float, tails: str = "normal"
 ) -> FloatArray:
-    """AR(1) of unit variance, shape (draws, n); tails "normal", "t5", or "x2" (the noise doubles over the run)."""
+    """AR(1) of unit variance, shape (draws, n); tails "normal", "t5" or "x2" (doubling noise)."""
     shock = (
         rng.standard_t(5, (draws, n)) / np.sqrt(5 / 3) if tails == "t5" else rng.standard_normal((draws, n))
     )
@@ -64,6 +65,11 @@ def highest_scores(y: FloatArray, scan: str = "fall") -> tuple[FloatArray, Float
         else:
             top.append(np.abs(jump_scores(y[i : i + chunk], scatter)[0]).max(-1))
     return np.concatenate(phi), np.concatenate(top)
+
+
+def promised(n: int) -> tuple[float, ...]:
+    """True autocorrelations for which the table of this length holds."""
+    return PHIS if n >= SHORT else PHIS_SHORT
 
 
 def draws_for(n: int) -> int:
@@ -120,13 +126,33 @@ def best_thresholds(alarms: FloatArray, found: FloatArray, level: float) -> Floa
                 best, most = pick, value
         share = share * np.clip(spent / level, 0.3, 1.5) ** 0.3
         share = np.maximum(share / share.sum(), 1e-4)
-    return SCORES[best]
+    return SCORES[_filled(alarms, found, level, best)]
+
+
+def _filled(alarms: FloatArray, found: FloatArray, level: float, pick: IntArray) -> IntArray:
+    """Spend what is left of the budgets: lower single thresholds while every budget still holds."""
+    bins = np.arange(len(KNOTS))
+    while True:
+        now = found[bins, pick].sum()
+        options = []
+        for i in bins:
+            for down in range(1, 12):
+                lower = pick.copy()
+                # Thresholds never fall with the estimate: lowering one lowers those before it.
+                lower[: i + 1] = np.minimum(lower[: i + 1], max(pick[i] - down, 0))
+                spent = alarms[:, bins, lower].sum(-1)
+                if spent.max() <= level and found[bins, lower].sum() > now:
+                    gain = (found[bins, lower].sum() - now) / max(spent.sum(), 1e-6)
+                    options.append((gain, lower))
+        if not options:
+            return pick
+        pick = max(options, key=lambda option: option[0])[1]
 
 
 def calibrate(n: int, scan: str, rng: np.random.Generator) -> tuple[list[list[float]], dict[str, float]]:
     """Thresholds for one length, (bins, levels), and the share of false alarms at 5 % for each phi."""
     count = draws_for(n)
-    nulls = {phi: highest_scores(autoregressive(rng, count, n, phi), scan) for phi in PHIS}
+    nulls = {phi: highest_scores(autoregressive(rng, count, n, phi), scan) for phi in promised(n)}
     alarms = np.stack([above(*pair) for pair in nulls.values()])
     found = np.zeros_like(alarms[0])
     for phi, weight in FALLS.items():

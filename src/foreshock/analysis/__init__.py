@@ -15,6 +15,7 @@ from foreshock.analysis._records import (
     SignalAnalysis,
 )
 from foreshock.analysis.noise import estimate_noise
+from foreshock.analysis.segments import change_points
 
 __all__ = [
     "Analysis",
@@ -27,5 +28,6 @@ __all__ = [
     "Relation",
     "SignalAnalysis",
     "analyze",
+    "change_points",
     "estimate_noise",
 ]

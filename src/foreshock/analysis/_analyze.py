@@ -10,11 +10,14 @@ import numpy as np
 from foreshock.analysis._records import Analysis, Change, Quality, SignalAnalysis
 from foreshock.analysis._verdict import LENGTH, REWARD, verdict
 from foreshock.analysis.changes import find_changes
+from foreshock.analysis.key_points import key_points
 from foreshock.analysis.noise import estimate_noise
+from foreshock.analysis.phases import phases
 from foreshock.analysis.quality import run_quality, signal_quality, without_fill
 from foreshock.analysis.relations import find_relations
 from foreshock.errors import MetricError
 from foreshock.run import FloatArray, IntArray, Run
+from foreshock.signals import catalogue
 
 PRIMARY = (REWARD, LENGTH)
 # Counters, schedules, clocks and extremes: read and described, but nobody is told that they changed.
@@ -45,6 +48,7 @@ _UNSEARCHED = {
     "advantage_min",
     "advantage_mean",
     "eos_count",
+    "reward_component_std",
 }
 
 
@@ -52,8 +56,9 @@ def analyze(run: Run, *, signals: Sequence[str] | None = None, alpha: float = 0.
     """Analyse the curves of a run: phases, key points, changes, relations, quality, and a verdict.
 
     Reward and length come first. Falls of the reward are called significant at `alpha` for the whole
-    run: that is the false-alarm promise. The changes of all other signals together share another
-    `alpha` (Holm), so that a run with forty metrics does not list a handful by chance.
+    run: that is the false-alarm promise. The length has an `alpha` of its own, and the changes of all
+    other signals together share another (Holm), so that a run with forty metrics does not list a handful
+    by chance.
 
     Cannot see causes: two curves never decide one. Values are analysed as logged, never smoothed; a
     forward-filled signal counts only where it was measured.
@@ -69,10 +74,8 @@ def analyze(run: Run, *, signals: Sequence[str] | None = None, alpha: float = 0.
     """
     names = _names(run, signals)
     series = {name: without_fill(np.asarray(run.series[name], dtype=np.float64)) for name in names}
-    from foreshock.signals import catalogue
-
     known = catalogue()
-    goods = {name: known[name].good if name in known else None for name in names}
+    goods = {name: known[_base(name)].good if _base(name) in known else None for name in names}
     changes = _changes(run, series, goods, alpha)
     found: dict[str, SignalAnalysis] = {}
     for name, y in series.items():
@@ -102,7 +105,7 @@ def _names(run: Run, asked: Sequence[str] | None) -> list[str]:
         if name not in run.series:
             there = ", ".join(list(run.series)[:20])
             raise MetricError(f"this run has no signal {name!r}; it has {there}")
-    wanted = list(run.series.canonical) if asked is None else list(asked)
+    wanted = [name for name in run.series.canonical if name != "step"] if asked is None else list(asked)
     first = [name for name in PRIMARY if name in run.series.canonical]
     return list(dict.fromkeys([*first, *wanted]))
 
@@ -110,22 +113,21 @@ def _names(run: Run, asked: Sequence[str] | None) -> list[str]:
 def _changes(
     run: Run, series: Mapping[str, FloatArray], goods: Mapping[str, str | None], alpha: float
 ) -> list[Change]:
-    """Changes of all signals: the reward at `alpha`, all others together at `alpha`."""
-    reward: list[Change] = []
+    """Changes of all signals: reward and length at `alpha` each, all others together at `alpha`."""
+    primary: list[Change] = []
     others: dict[str, list[Change]] = {}
     for name, y in series.items():
         key = run.columns[name].key if name in run.columns else name
         explicit = run.nan_steps.get(key)
         good = "up" if name == REWARD else goods[name]
-        if name in _UNSEARCHED:
-            others[name] = []
+        if _base(name) in _UNSEARCHED:
             continue
         changes = find_changes(name, run.steps, y, good=good, alpha=alpha, nan_steps=explicit)
-        if name == REWARD:
-            reward = changes
+        if name in PRIMARY:
+            primary += changes
         else:
             others[name] = changes
-    return reward + _holm(others, alpha)
+    return primary + _holm(others, alpha)
 
 
 def _holm(found: Mapping[str, list[Change]], alpha: float) -> list[Change]:
@@ -147,20 +149,17 @@ def _holm(found: Mapping[str, list[Change]], alpha: float) -> list[Change]:
 
 def _describe(run: Run, name: str, y: FloatArray, changes: tuple[Change, ...]) -> SignalAnalysis:
     """One signal on its own."""
-    from foreshock.analysis.key_points import key_points
-    from foreshock.analysis.phases import phases
-    from foreshock.signals import catalogue
-
     finite = np.isfinite(y)
     steps: IntArray = run.steps[finite]
     values = y[finite]
     noise = estimate_noise(values)
     spans = phases(steps, values, noise, changes)
-    about = catalogue().get(name)
+    about = catalogue().get(_base(name))
+    part = name.partition("/")[2]
     return SignalAnalysis(
         name=name,
         key=run.columns[name].key if name in run.columns else name,
-        title=about.title if about is not None else name,
+        title=name if about is None else f"{about.title} ({part})" if part else about.title,
         unit=about.unit if about is not None else "",
         good=about.good if about is not None else None,
         count=len(values),
@@ -181,6 +180,15 @@ def _quality(run: Run, names: Sequence[str], goods: Mapping[str, str | None]) ->
     for note in run.notes:
         repairs[note.kind] += note.count
     found = run_quality(run.steps, repairs, run.series.canonical)
+    short = {quality.kind for quality in found} & {"too_few_points"}
     for name in names:
-        found += signal_quality(name, run.steps, run.series[name], goods[name])
+        own = signal_quality(name, run.steps, run.series[name], goods[name])
+        # Of a short run it is said once; a clock or an extreme with few points is no news.
+        quiet = (short and name != REWARD) or _base(name) in _UNSEARCHED
+        found += [q for q in own if not (quiet and q.kind == "too_few_points")]
     return found
+
+
+def _base(name: str) -> str:
+    """Name in the dictionary of a signal that comes in several (`reward_component_mean/format`)."""
+    return name.partition("/")[0]

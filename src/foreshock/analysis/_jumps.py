@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from foreshock.analysis._scan import without_outliers
 from foreshock.analysis.noise import Scatter
 from foreshock.run import FloatArray
 
@@ -47,11 +48,12 @@ def jump_scores(y: FloatArray, scatter: Scatter) -> tuple[FloatArray, FloatArray
     draws, n = y.shape
     best, which = np.zeros((draws, n)), np.zeros((draws, n))
     unit = np.where(scatter.sd > 0, scatter.sd, 1.0)[:, None]
+    y = without_outliers(y, scatter)
     centred = np.clip((y - np.median(y, axis=-1, keepdims=True)) / unit, -1e9, 1e9)
     for i, (side, gap) in enumerate(shapes()):
         weight = contrast(side, gap)
-        if len(weight) > n:
-            continue
+        if len(weight) > n or side > max(8, n // 6):
+            continue  # over a longer stretch the curve bends, and a bend is no jump
         jump = np.lib.stride_tricks.sliding_window_view(centred, len(weight), axis=-1) @ weight
         start = np.arange(n - len(weight) + 1)
         error = np.maximum(scatter.local[:, start + side - 1], scatter.local[:, start + side + gap]) / unit
@@ -74,4 +76,4 @@ def _variance(side: int, gap: int, scatter: Scatter) -> FloatArray:
     powers = scatter.phi[:, None] ** np.arange(1, len(weight))
     variance = np.maximum(overlap[0] + 2 * powers @ overlap[1:], 1e-12)
     seen = [i for i, scale in enumerate(scatter.scales) if scale <= 2 * side]
-    return variance * scatter.wander[:, seen[-1]] if seen else variance
+    return np.asarray(variance * scatter.wander[:, seen[-1]] if seen else variance)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class Ramp:
     end: int  # first row at the new level
     before: float
     after: float
+    slopes: tuple[float, float]  # per row, before and after
 
 
 def locate(y: FloatArray, first: int, last: int, sd: float, phi: float) -> Ramp:
@@ -53,11 +54,16 @@ def locate(y: FloatArray, first: int, last: int, sd: float, phi: float) -> Ramp:
                 min(first + coarse.end * size, last - 1),
                 coarse.before,
                 coarse.after,
+                (coarse.slopes[0] / size, coarse.slopes[1] / size),
             )
         first, last = near
     fine = _fit(y[first:last], sd * np.sqrt(inflation))
-    return Ramp(
-        first + fine.onset, first + fine.low, first + fine.high, first + fine.end, fine.before, fine.after
+    return replace(
+        fine,
+        onset=first + fine.onset,
+        low=first + fine.low,
+        high=first + fine.high,
+        end=first + fine.end,
     )
 
 
@@ -71,11 +77,16 @@ def _fit(y: FloatArray, sd: float) -> Ramp:
     best = int(np.argmin(error))
     spread = max(sd**2, error[best] / max(n - 6, 1) if n > 10 else 0.0, 1e-300)
     profile = np.full(n, np.inf)
-    np.minimum.at(profile, level, error)
+    # Rivals must tell of the same event: a change the same way and of at least half the size.
+    same = coefficient[:, 1] * np.sign(coefficient[best, 1]) >= 0.5 * abs(coefficient[best, 1])
+    np.minimum.at(profile, level[same], error[same])
     likely = np.flatnonzero(profile <= error[best] + _LIKELY * spread)
-    before = float(coefficient[best, 0])
-    after = before + float(coefficient[best, 1])
-    return Ramp(int(level[best]) + 1, int(likely[0]) + 1, int(likely[-1]) + 1, int(end[best]), before, after)
+    # A slope fitted to a few points may overshoot: no level lies beyond all values.
+    before = float(np.clip(coefficient[best, 0], y.min(), y.max()))
+    after = float(np.clip(coefficient[best, 0] + coefficient[best, 1], y.min(), y.max()))
+    slopes = float(coefficient[best, 2]) / n, float(coefficient[best, 3]) / n
+    rows = int(level[best]) + 1, int(likely[0]) + 1, int(likely[-1]) + 1, int(end[best])
+    return Ramp(*rows, before, after, slopes)
 
 
 def _least_squares(y: FloatArray, level: IntArray, end: IntArray) -> tuple[FloatArray, FloatArray]:

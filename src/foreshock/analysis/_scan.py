@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from foreshock.analysis.noise import Scatter, mean_covariance, mean_variance
+from foreshock.analysis.noise import Scatter, mean_covariance, mean_variance, moving_median
 from foreshock.run import FloatArray, IntArray
 
 SHORTEST = 8  # points below which there is nothing to scan
@@ -62,6 +62,7 @@ def fall_scores(y: FloatArray, scatter: Scatter) -> FloatArray:
         shape (draws, pairs), in the order of `windows(n)`.
     """
     pairs = windows(y.shape[-1])
+    y = without_outliers(y, scatter)
     path = np.pad(np.cumsum(y - y[:, :1], axis=-1), ((0, 0), (1, 0)))
     middle = pairs.start + pairs.before[pairs.shape]
     resume = middle + pairs.gap[pairs.shape]
@@ -73,6 +74,16 @@ def fall_scores(y: FloatArray, scatter: Scatter) -> FloatArray:
     fall = high - low
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(error > 0, fall / error, np.where(fall > 0, np.inf, 0.0))
+
+
+def without_outliers(y: FloatArray, scatter: Scatter) -> FloatArray:
+    """The series with points further than four sd from the median of their neighbours pulled in.
+
+    A level that lasts for five rows is its own median and stays; a burst of a point or two does not pose
+    as a high level from which the next points have fallen.
+    """
+    middle = moving_median(y, 4)
+    return np.asarray(np.clip(y, middle - 4 * scatter.local, middle + 4 * scatter.local))
 
 
 def _variance(pairs: Windows, scatter: Scatter) -> FloatArray:

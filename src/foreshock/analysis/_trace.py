@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foreshock.analysis._records import Change, Noise
-from foreshock.analysis.noise import Scatter, noise_from, scatter_of
+from foreshock.analysis.noise import Scatter, noise_from, scatter_of_one
 from foreshock.run import FloatArray, IntArray
 
 _FEW = 5  # rows that give the level at either end of a run
@@ -37,7 +37,7 @@ def trace_of(name: str, steps: IntArray, y: FloatArray) -> Trace:
     """Keep the finite points (at least 3) of a signal."""
     finite = np.isfinite(y)
     kept = y[finite]
-    scatter = scatter_of(kept[None, :])
+    scatter = scatter_of_one(kept)
     return Trace(name, steps[finite], kept, noise_from(scatter, len(kept)), scatter)
 
 
@@ -95,15 +95,15 @@ def sized(
     )
 
 
-def recovery(trace: Trace, end: int, before: float, after: float) -> tuple[float, int]:
-    """Share of a change undone by the end of the run, and the step from which that share was held.
+def recovery(trace: Trace, end: int, before: float, after: float) -> tuple[float, int | None]:
+    """Share of a change undone by the end of the run, and the step at which that share was reached.
 
     The level at the end comes from a line through the last points after the bottom (at most ten).
     """
     rest = trace.y[end:]
     last = len(trace.y) - 1
     if len(rest) < 2 or before == after:
-        return 0.0, trace.step(last)
+        return 0.0, None
     few = rest[-min(10, len(rest)) :]
     final = (
         float(np.mean(few))
@@ -112,7 +112,7 @@ def recovery(trace: Trace, end: int, before: float, after: float) -> tuple[float
     )
     share = float(np.clip((final - after) / (before - after), 0.0, 1.0))
     if share == 0.0:
-        return 0.0, trace.step(last)
+        return 0.0, None
     undone = (rest - after) / (before - after)
     width = min(3, len(undone))
     smooth = np.convolve(undone, np.ones(width) / width, mode="valid")

@@ -14,7 +14,7 @@ _WATCHED = {
     "level_shift": (LENGTH, "entropy"),
     "rise": ("kl_ref", "grad_norm", "truncation_ratio", "mismatch_logprob_abs", "mismatch_kl"),
     "saturation": (LENGTH, "truncation_ratio"),
-    "spike": (REWARD, "kl_ref"),
+    "spike": (REWARD,),  # of KL or gradients alone they seldom have consequences
     "non_finite": None,  # of any signal
 }
 _SAYS = {

@@ -16,7 +16,8 @@ from foreshock.analysis.steady import find_flat_lines, find_non_finite, find_sat
 from foreshock.run import FloatArray, IntArray
 
 FEWEST = 8  # finite points below which no change is looked for
-_SKEWED = 8.0  # a 95 % quantile this many medians high: the signal lives on a logarithmic scale
+# The 95 % quantile as a multiple of the median, or of the 10 % quantile, from which a logarithm is taken.
+_SKEWED, _WIDE = 8.0, 20.0
 
 
 def find_changes(
@@ -47,12 +48,12 @@ def find_changes(
         Changes by step, overlapping explanations of one event reduced to the plainest.
     """
     broken = find_non_finite(name, steps, y, nan_steps)
-    values = y[np.isfinite(y)]
-    if len(values) < FEWEST or values.min() == values.max():
+    if np.isfinite(y).sum() < FEWEST:
         return broken
     flat = trace_of(name, steps, y)
     saturated = find_saturation(flat) if name == "truncation_ratio" else []
-    still = saturated + find_flat_lines(flat, alpha / 2)
+    if flat.y.min() == flat.y.max():
+        return broken + saturated
     trace, shift = (flat, None) if good == "up" else _on_its_scale(flat)
     if good == "up":
         moves = find_falls(trace, alpha)
@@ -60,25 +61,26 @@ def find_changes(
         moves = find_shifts(
             trace, "rise" if good == "down" else "level_shift", alpha, upwards_only=good == "down"
         )
-    spikes = find_spikes(trace, alpha / 2)
-    spread = find_variance_change(trace, alpha / 2)
+    spikes = find_spikes(trace, alpha / 2, good)
+    spread = find_variance_change(trace, alpha / 2) if shift is None else []
     if shift is not None:
         moves, spikes = ([_back(c, flat, shift) for c in part] for part in (moves, spikes))
-        spread = []
-    spikes = [s for s in spikes if not any(_same_event(s, m) for m in moves)]
+    # One event is told once, by the plainest of its explanations.
+    still = saturated or [f for f in find_flat_lines(flat, alpha / 2) if not _is_rest(f, flat, good)]
+    still = [f for f in still if not any(_settles(f, m, flat) for m in moves)]
+    spikes = [s for s in spikes if not any(_inside(s, m) for m in moves)]
     spread = [v for v in spread if not any(_near(v, c) for c in (*moves, *still))]
     return sorted(broken + still + moves + spikes + spread, key=lambda change: (change.step, change.kind))
 
 
 def _on_its_scale(trace: Trace) -> tuple[Trace, float | None]:
-    """The trace, or its logarithm where a few values tower over the rest (gradient norms, KL)."""
+    """The trace, or its logarithm where values differ by orders of magnitude (gradient norms, KL)."""
     y = trace.y
-    middle = float(np.median(y))
-    if y.min() < 0 or middle <= 0 or np.quantile(y, 0.95) < _SKEWED * middle:
+    low, middle, high = (float(q) for q in np.quantile(y, (0.1, 0.5, 0.95)))
+    if y.min() < 0 or middle <= 0 or not (high > _SKEWED * middle or high > _WIDE * low > 0):
         return trace, None
-    shift = 0.1 * middle
-    logs = np.log(y + shift)
-    return trace_of(trace.name, trace.steps, logs), shift
+    shift = 0.01 * middle
+    return trace_of(trace.name, trace.steps, np.log(y + shift)), shift
 
 
 def _back(change: Change, trace: Trace, shift: float) -> Change:
@@ -95,7 +97,20 @@ def _back(change: Change, trace: Trace, shift: float) -> Change:
     )
 
 
-def _same_event(spike: Change, move: Change) -> bool:
+def _is_rest(flat: Change, trace: Trace, good: str | None) -> bool:
+    """Whether a still stretch is where a signal ought to rest: a share of bad things at its lowest."""
+    return good == "down" and flat.to_value <= trace.y.min()
+
+
+def _settles(flat: Change, move: Change, trace: Trace) -> bool:
+    """Whether a still stretch is only where a move has ended; a length at its cap stays a fact of its own."""
+    if flat.kind == "saturation" or flat.step < move.step:
+        return False
+    size = abs(move.to_value - move.from_value)
+    return abs(flat.to_value - move.to_value) <= max(2 * trace.noise.sd, 0.1 * size)
+
+
+def _inside(spike: Change, move: Change) -> bool:
     """Whether a spike is part of a fall or shift already told."""
     return move.step_interval[0] <= spike.step <= max(move.end_step, move.step_interval[1])
 

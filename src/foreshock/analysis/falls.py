@@ -11,10 +11,13 @@ from foreshock.analysis._records import Change
 from foreshock.analysis._scan import SHORTEST, block_means, fall_scores, windows
 from foreshock.analysis._significance import null_tables, p_values
 from foreshock.analysis._trace import Trace, recovery, sized
-from foreshock.analysis.noise import scatter_of
+from foreshock.analysis.noise import scatter_of_one
 from foreshock.run import FloatArray
 
 _MOST = 6  # falls looked for in one run
+_SMALL, _MIDDLING, _LARGE, _HUGE = 1.0, 2.0, 3.0, 5.0  # sizes in units of the noise of one point
+_CERTAIN = 0.001
+_BACK_ROWS = 20  # before a fall that give its level (in a long run a twelfth)
 _ABRUPT_ROWS, _ABRUPT_SHARE = 10, 0.15  # a fall spread over more rows, or more of the run, is a slow one
 
 
@@ -32,7 +35,7 @@ def find_falls(trace: Trace, alpha: float) -> list[Change]:
     y, size = block_means(trace.y[None, :])
     if y.shape[-1] < SHORTEST:
         return []
-    scatter = trace.scatter if size == 1 else scatter_of(y)
+    scatter = trace.scatter if size == 1 else scatter_of_one(y[0])
     scores = fall_scores(y, scatter)[0]
     found: list[Change] = []
     spans = [(0, y.shape[-1])]
@@ -45,11 +48,26 @@ def find_falls(trace: Trace, alpha: float) -> list[Change]:
         if p > alpha:
             continue
         ramp = _locate_pair(trace, best, y.shape[-1], size, (low * size, min(high * size, len(trace.y))))
-        if ramp.before > ramp.after:
-            found.append(_describe(trace, ramp, p))
+        if ramp.before > ramp.after and _is_worth_telling(change := _describe(trace, ramp, p)):
+            found.append(change)
         bottom, top = ramp.end // size, ramp.onset // size
         spans += [span for span in ((low, max(top, low)), (min(bottom, high), high)) if span != (low, high)]
     return found
+
+
+def _is_worth_telling(change: Change) -> bool:
+    """Whether a fall is large enough for a sentence: certainty grows with the length of a run, size does not.
+
+    A swing that came back is part of how noisy rewards move (data in order of difficulty, few prompts a
+    step) unless it is large, or huge where it was slow; a small fall is told when it is certain and has lasted.
+    """
+    recovered = change.recovered or 0.0
+    if change.sigma is None:
+        return True
+    if recovered >= 0.5:
+        return change.sigma >= (_LARGE if change.kind == "drop" else _HUGE)
+    lasting = recovered < 0.25 and (change.p_value or 0.0) < _CERTAIN
+    return change.sigma >= (_SMALL if lasting else _MIDDLING)
 
 
 def _best_pair(scores: FloatArray, n: int, low: int, high: int) -> int | None:
@@ -67,9 +85,10 @@ def _locate_pair(trace: Trace, pair: int, n: int, size: int, span: tuple[int, in
     pairs = windows(n)
     shape = pairs.shape[pair]
     before, gap, after = int(pairs.before[shape]), int(pairs.gap[shape]), int(pairs.after[shape])
-    start = int(pairs.start[pair])
-    middle = start + before
-    first = max(span[0], (start - max(before // 2, 4)) * size, (middle - 6 * (gap + after) - 10) * size)
+    middle = int(pairs.start[pair]) + before
+    # Far back the curve bends: a line through too many rows would miss the level at the onset.
+    back = min(before + max(before // 2, 4), max(_BACK_ROWS, n // 12)) + gap
+    first = max(span[0], (middle - back) * size)
     last = min(span[1], (middle + gap + after + max(after // 2, 4)) * size)
     row = min(middle * size, len(trace.y) - 1)
     return locate(trace.y, first, last, float(trace.scatter.local[0, row]), float(trace.scatter.phi[0]))

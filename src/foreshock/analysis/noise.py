@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ BoolArray = npt.NDArray[np.bool_]
 _MAD = 1.4826  # median absolute deviation -> standard deviation of a normal
 _LAGS = 5  # lags whose differences say how slowly the scatter forgets
 _NEIGHBOURS = 12  # points on each side that the local scatter looks at
+_STILL, _FEWEST_ALIVE = 10, 8  # rows of a still stretch; rows that must be left without them
 _PHI = np.linspace(-0.5, 0.98, 297)
 _RATIO = sum((sum(_PHI**j for j in range(k)) for k in range(2, _LAGS + 1)), np.zeros_like(_PHI))
 
@@ -60,7 +61,7 @@ def estimate_noise(y: FloatArray) -> Noise:
     finite = finite[np.isfinite(finite)]
     if len(finite) < 3:
         return Noise(0.0, 0.0, 0.0, len(finite))
-    return noise_from(scatter_of(finite[None, :]), len(finite))
+    return noise_from(scatter_of_one(finite), len(finite))
 
 
 def noise_from(scatter: Scatter, count: int) -> Noise:
@@ -69,6 +70,28 @@ def noise_from(scatter: Scatter, count: int) -> Noise:
     wander = float(scatter.wander[0].max(initial=1.0))
     long_run = sd * float(np.sqrt(wander * max(1.0, (1 + phi) / (1 - phi))))
     return Noise(sd, phi, long_run, count)
+
+
+def scatter_of_one(y: FloatArray) -> Scatter:
+    """Scatter of one series, shape (n,), where it is alive.
+
+    Rows of a stretch that repeats one value exactly (a length at its cap, a reward stuck at 0) say
+    nothing about how the signal scatters when it does: they are left out and take over the scatter of
+    the row before them.
+    """
+    alive = _alive_rows(y)
+    if alive.all() or alive.sum() < _FEWEST_ALIVE:
+        return scatter_of(y[None, :])
+    scatter = scatter_of(y[None, alive])
+    return replace(scatter, local=scatter.local[:, np.maximum(np.cumsum(alive) - 1, 0)])
+
+
+def _alive_rows(y: FloatArray) -> BoolArray:
+    """All rows but those that repeat the value before them within a long still stretch."""
+    edges = np.flatnonzero(np.concatenate([[True], np.diff(y) != 0, [True]]))
+    lengths = np.repeat(np.diff(edges), np.diff(edges))
+    repeats = np.concatenate([[False], np.diff(y) == 0])
+    return ~(repeats & (lengths >= _STILL))
 
 
 def scatter_of(y: FloatArray) -> Scatter:
@@ -107,7 +130,8 @@ def _residual_differences(y: FloatArray) -> tuple[FloatArray, FloatArray, FloatA
     unit = np.where(scale > 0, scale, 1.0)
     difference, size = (difference - middle) / unit, size / unit
     limit = np.maximum((scale > 0) * 1.0, _MAD * moving_median(size, 4))
-    steep = np.abs(moving_median(difference, 2)) > 0.7 * limit
+    steep = np.abs(moving_median(difference, 3)) > 0.6 * limit
+    steep[:, 1:-1] |= steep[:, 2:] | steep[:, :-2]
     steep &= ~np.all(steep, axis=-1, keepdims=True)
     kept = (~steep).astype(np.float64)
     clipped = np.clip(difference, -2.5 * limit, 2.5 * limit)

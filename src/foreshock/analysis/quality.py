@@ -11,7 +11,7 @@ from foreshock.analysis.changes import FEWEST
 from foreshock.run import FloatArray, IntArray
 
 _HELD = 0.7  # share of the values that must be held equally long
-_LIFELESS = 0.95  # median share of groups without any spread of rewards
+_LIFELESS = 0.95  # mean share of groups without any spread of rewards
 
 
 def hold_length(y: FloatArray) -> int:
@@ -63,14 +63,14 @@ def signal_quality(name: str, steps: IntArray, y: FloatArray, good: str | None) 
     if len(infinite):
         text = f"{len(infinite)} values of {name} are infinite, the first at step {steps[infinite[0]]}"
         found.append(Quality(name, "non_finite", text, len(infinite), int(steps[infinite[0]])))
-    if len(values) < FEWEST:
+    if 0 < len(values) < FEWEST:
         text = f"{name} has {len(values)} values: too few to tell a change from noise"
         found.append(Quality(name, "too_few_points", text, len(values)))
-    elif values.min() == values.max():
+    elif len(values) and values.min() == values.max():
         kind = "dead" if good == "up" else "constant"
         text = f"{name} is {values[0]:.6g} at every one of its {len(values)} steps"
         found.append(Quality(name, kind, text, len(values)))
-    elif (hold := hold_length(y)) > 1:
+    elif len(values) and (hold := hold_length(y)) > 1:
         measured = int(np.isfinite(without_fill(y)).sum())
         text = f"{name} repeats each value for {hold} rows: {measured} measurements, not {len(values)}"
         found.append(Quality(name, "forward_filled", text, len(values) - measured))
@@ -86,6 +86,9 @@ def run_quality(steps: IntArray, notes: Mapping[str, int], series: Mapping[str, 
         series: canonical signals.
     """
     found = []
+    if len(steps) < FEWEST:
+        text = f"the run has {len(steps)} steps: too few to tell a change from noise"
+        found.append(Quality(None, "too_few_points", text, len(steps)))
     for kind, count in notes.items():
         if "repeated" in kind or "duplicate" in kind:
             found.append(Quality(None, "repeated_steps", f"{count} steps were logged more than once", count))
@@ -101,7 +104,7 @@ def run_quality(steps: IntArray, notes: Mapping[str, int], series: Mapping[str, 
             found.append(Quality(None, "missing_steps", text, missing, at))
     lifeless = series.get("frac_zero_variance_groups")
     if lifeless is not None and np.isfinite(lifeless).sum() >= FEWEST:
-        share = float(np.nanmedian(np.where(np.isfinite(lifeless), lifeless, np.nan)))
+        share = float(lifeless[np.isfinite(lifeless)].mean())
         if share >= _LIFELESS:
             text = f"in {100 * share:.0f} % of the groups all rewards are equal: nothing to learn from"
             found.append(Quality("reward_mean", "dead", text))

@@ -101,7 +101,7 @@ def _relate(
 def residual(y: FloatArray) -> FloatArray:
     """What is left of a signal after its trend: the running median of up to 15 points, taken out."""
     half = max(2, min(len(y) // 6, 7))
-    return y - moving_median(y[None, :], half)[0]
+    return np.asarray(y - moving_median(y[None, :], half)[0])
 
 
 def rank_correlation(x: FloatArray, y: FloatArray) -> float | None:

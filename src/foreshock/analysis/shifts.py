@@ -7,15 +7,16 @@ from dataclasses import replace
 import numpy as np
 
 from foreshock.analysis._jumps import SHORTEST, jump_scores, shapes
-from foreshock.analysis._locate import locate
+from foreshock.analysis._locate import Ramp, locate
 from foreshock.analysis._records import Change
 from foreshock.analysis._scan import block_means
 from foreshock.analysis._significance import null_tables, p_values
 from foreshock.analysis._trace import Trace, recovery, sized
-from foreshock.analysis.noise import Scatter, scatter_of
+from foreshock.analysis.noise import Scatter, scatter_of_one
 from foreshock.run import FloatArray
 
 _MOST = 4  # shifts looked for in one signal
+_ROWS, _SHARE = 8, 0.1  # a shift takes no more rows, or no more of the run
 _LEAST = 2.5  # in noise: a smaller shift may be certain and still not worth a sentence
 
 
@@ -32,7 +33,7 @@ def find_shifts(trace: Trace, kind: str, alpha: float, *, upwards_only: bool = F
     n = y.shape[-1]
     if n < SHORTEST:
         return []
-    scatter = trace.scatter if size == 1 else scatter_of(y)
+    scatter = trace.scatter if size == 1 else scatter_of_one(y[0])
     found: list[Change] = []
     spans = [(0, n)]
     while spans and len(found) < _MOST:
@@ -50,8 +51,8 @@ def find_shifts(trace: Trace, kind: str, alpha: float, *, upwards_only: bool = F
         ramp = locate(
             trace.y, first, min(last, len(trace.y)), float(trace.scatter.local[0, at]), trace.noise.phi
         )
-        worth = abs(ramp.after - ramp.before) >= _LEAST * trace.noise.sd
-        if worth and (ramp.after > ramp.before) == (score > 0) and (score > 0 or not upwards_only):
+        same_way = (ramp.after > ramp.before) == (score > 0)
+        if _abrupt(trace, ramp) and same_way and (score > 0 or not upwards_only):
             rows = (ramp.onset, ramp.low, ramp.high, ramp.end)
             change = sized(trace, kind, rows, (ramp.before, ramp.after), p)
             share, by = recovery(trace, ramp.end, ramp.before, ramp.after)
@@ -59,6 +60,14 @@ def find_shifts(trace: Trace, kind: str, alpha: float, *, upwards_only: bool = F
         top, bottom = ramp.onset // size, ramp.end // size
         spans += [span for span in ((low, max(top, low)), (min(bottom, high), high)) if span != (low, high)]
     return found
+
+
+def _abrupt(trace: Trace, ramp: Ramp) -> bool:
+    """Whether a ramp is short, and large beyond what the slopes on either side would have done."""
+    rows = ramp.end - ramp.onset + 1
+    trend = rows * max(abs(slope) for slope in ramp.slopes)
+    excess = abs(ramp.after - ramp.before) - trend
+    return rows <= max(_ROWS, _SHARE * len(trace.y)) and excess >= _LEAST * trace.noise.sd
 
 
 def _highest(y: FloatArray, scatter: Scatter, low: int, high: int) -> tuple[int, float, int] | None:

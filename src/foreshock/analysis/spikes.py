@@ -12,15 +12,20 @@ from foreshock.run import FloatArray
 _MOST = 3  # spikes listed per signal; the rest are counted
 _HALF = 4  # neighbours on each side
 _AROUND = 15  # neighbours on each side that say how large residuals are there
-_LEAST = 6.0  # in noise: smaller excursions are not worth a sentence
 
 
-def find_spikes(trace: Trace, alpha: float) -> list[Change]:
+def find_spikes(trace: Trace, alpha: float, good: str | None = None) -> list[Change]:
     """Find excursions of one or two points that return at once.
 
-    The p-value is that of the largest of n residuals with Student-t tails (5 degrees of freedom), so it
-    needs about six standard deviations in a run of 71 points. Cannot see spikes at the first or the last
-    point, nor ones longer than two points (those are drops, rises or level shifts).
+    The p-value is that of the largest of n residuals with heavy tails: Student-t with 5 degrees of
+    freedom for one point, with 8 for the mean of two. It takes nearly six standard deviations for one
+    point in a run of 71. Cannot see spikes at the first or the last point, nor ones longer than two
+    points (those are falls or shifts).
+
+    Args:
+        trace: the signal.
+        alpha: share of runs that get any spike by chance.
+        good: "up" looks for dips only, "down" for peaks only, None for both.
     """
     y, n = trace.y, len(trace.y)
     if n < 2 * _HALF + 1:
@@ -28,56 +33,66 @@ def find_spikes(trace: Trace, alpha: float) -> list[Change]:
     middle = moving_median(y[None, :], _HALF)[0]
     residual = y - middle
     around = 1.4826 * moving_median(np.abs(residual)[None, :], _AROUND)[0]
-    sd = np.maximum(np.maximum(around, trace.noise.sd), 0.0)
+    sd = np.maximum(around, trace.noise.sd)
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = np.where(sd > 0, np.abs(residual) / sd, 0.0)
-    p = np.minimum(1.0, n * _two_sided_t5(score))
-    far = (p <= alpha) & (score >= _LEAST)
-    found = [row for row in np.flatnonzero(far).tolist() if _returns(residual, row)]
-    found = _peaks(found, score)
-    found.sort(key=lambda row: -score[row])
-    rest = len(found) - _MOST
-    changes = []
-    for i, row in enumerate(found[:_MOST]):
-        detail = f"the largest of {len(found)} spikes" if rest > 0 and i == 0 else ""
-        end = row + 1 if far[row + 1] else row
-        changes.append(
-            sized(
-                trace,
-                "spike",
-                (row, row, row, end),
-                (float(middle[row]), float(y[row])),
-                float(p[row]),
-                detail,
+        score = np.where(sd > 0, residual / sd, 0.0)
+    score = np.where({"up": score > 0, "down": score < 0}.get(good or "", np.zeros(n, bool)), 0.0, score)
+    paired = np.append((score[:-1] + score[1:]) / np.sqrt(2), 0.0)
+    p_one, p_two = n * _two_sided(score, 5), n * _two_sided(paired, 8)
+    p = np.minimum(np.minimum(p_one, p_two), 1.0)
+    found = _peaks([row for row in np.flatnonzero(p <= alpha).tolist() if _returns(residual, row)], p)
+    found.sort(key=lambda row: float(p[row]))
+    return sorted(
+        (
+            _describe(
+                trace, row, bool(p_two[row] < p_one[row]), middle, float(p[row]), len(found) if not i else 0
             )
-        )
-    return sorted(changes, key=lambda change: change.step)
+            for i, row in enumerate(found[:_MOST])
+        ),
+        key=lambda change: change.step,
+    )
+
+
+def _describe(trace: Trace, row: int, two: bool, middle: FloatArray, p: float, of: int) -> Change:
+    """One spike; the largest of more than are listed says how many there are."""
+    y = trace.y
+    last = row + 1 if two else row
+    tip = row if abs(y[row] - middle[row]) >= abs(y[last] - middle[last]) else last
+    levels = float(middle[row]), float(y[tip])
+    detail = f"the largest of {of} spikes" if of > _MOST else ""
+    return sized(trace, "spike", (row, row, row, last), levels, max(p, 1e-12), detail)
 
 
 def _returns(residual: FloatArray, row: int) -> bool:
     """Whether the signal is back, on both sides, within two points."""
     n, half = len(residual), 0.4 * abs(residual[row])
-    before, after = residual[max(row - 2, 0) : row], residual[row + 1 : row + 3]
+    before, after = residual[max(row - 2, 0) : row], residual[row + 1 : row + 4]
     return 0 < row < n - 1 and bool(np.abs(before).min() < half and np.abs(after).min() < half)
 
 
-def _peaks(rows: list[int], score: FloatArray) -> list[int]:
-    """Of neighbouring rows the highest one."""
+def _peaks(rows: list[int], p: FloatArray) -> list[int]:
+    """Of neighbouring rows the most certain one."""
     kept: list[int] = []
     for row in rows:
         if kept and row - kept[-1] <= 2:
-            kept[-1] = max(kept[-1], row, key=lambda r: float(score[r]))
+            kept[-1] = min(kept[-1], row, key=lambda r: float(p[r]))
         else:
             kept.append(row)
     return kept
 
 
-def _two_sided_t5(z: FloatArray) -> FloatArray:
-    """P(|T| >= z) for a Student-t with 5 degrees of freedom scaled to unit variance."""
-    x = np.asarray(z) * np.sqrt(5 / 3)
-    # For large x the closed form loses its digits: the series of the tail takes over.
-    theta = np.arctan(x / np.sqrt(5))
-    sine, cosine = np.sin(theta), np.cos(theta)
-    near = 1 - 2 / np.pi * (theta + sine * (cosine + 2 / 3 * cosine**3))
-    far = 2 * 9.4901 / np.maximum(x, 1.0) ** 5
-    return np.asarray(np.where(x < 30, near, far))
+def _two_sided(z: FloatArray, freedom: int) -> FloatArray:
+    """P(|T| >= |z|) for a Student-t with 5 or 8 degrees of freedom scaled to unit variance."""
+    x = np.abs(z) * np.sqrt(freedom / (freedom - 2))
+    if freedom == 5:
+        # For large x the closed form loses its digits: the leading term of the tail takes over.
+        theta = np.arctan(x / np.sqrt(5))
+        sine, cosine = np.sin(theta), np.cos(theta)
+        near = 1 - 2 / np.pi * (theta + sine * (cosine + 2 / 3 * cosine**3))
+        far = 2 * 9.4901 / np.maximum(x, 1.0) ** 5
+        return np.asarray(np.where(x < 30, near, far))
+    u = x / np.sqrt(8 + x**2)
+    c = 1 - u**2  # the tail of the closed form, expanded in 1 - u^2 so that it keeps its digits
+    near = 1 - u * (1 + c / 2 + 3 * c**2 / 8 + 5 * c**3 / 16)
+    far = 35 / 128 * c**4
+    return np.asarray(np.where(c > 1e-3, near, far))
