@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 # "  5%|▌    | 10/200 [00:10<03:00, 1.0s/it]"; Colab's copy has no bar: "  5% 10/200 [00:10<03:00, 1.0s/it]".
-_BAR = re.compile(r"\d{1,3}%(?:\|[^|]{0,300}\|\s*|\s+(?=\d+/\d+ \[))(\d+)/(\d+)(?:\s*\[([^\]]{0,2000})\]?)?")
+_BAR = re.compile(r"\d{1,3}%(?:\|[^|]{0,300}\|\s*|\s+(?=\d+/\d+ \[))(\d+)/(\d+)(?:\s*\[([^\]{]{0,2000})\]?)?")
 _BLANK = re.compile(r"\s{8,}$")
 _DECLARED = re.compile(r"Total optimization steps\s*=\s*([\d,]+)")
 _MOST_FAMILIES = 64
@@ -126,6 +126,8 @@ class Progress:
                 return found
         last = max(family.values) if family is not None and len(family.values) else self.declared
         interval = _interval(last, sum(training))
+        if interval is not None and family is not None and family.values[0] > interval:
+            interval = None  # the log begins in the middle of the training
         rule = "rows" if interval is None else "interval"
         return Steps(_count(training, interval or 1, last if interval is not None else 0), rule)
 

@@ -49,6 +49,11 @@ _PREFIX = re.compile(
     )[\s:|\-]*""",
     re.VERBOSE,
 )
+_DECORATION = " \t=-*#~_─—>"
+# A key with one of these words is the beginning of a sentence.
+_PROSE = frozenset(
+    "a an are but he if is it's let she so that the then therefore they this thus we you".split()
+)
 _LEAD = re.compile(r"[^\w\[(+\-'\"]+")
 _COUNTERS = ("step", "steps", "iteration", "iter", "it", "update", "episode", "batch", "rollout", "epoch")
 
@@ -101,7 +106,7 @@ def _message(line: str) -> str:
             break
         line = line[match.end() :]
     lead = _LEAD.match(line)
-    return (line[lead.end() :] if lead else line).rstrip()
+    return (line[lead.end() :] if lead else line).rstrip(_DECORATION)
 
 
 def _counters(line: str, found: dict[str, Pair]) -> str:
@@ -127,7 +132,7 @@ def _counters(line: str, found: dict[str, Pair]) -> str:
 
 @lru_cache(maxsize=4096)
 def _is_key(text: str) -> bool:
-    return _WHOLE_KEY.fullmatch(text) is not None
+    return _WHOLE_KEY.fullmatch(text) is not None and _PROSE.isdisjoint(text.lower().split())
 
 
 def _piece(piece: str, last: bool, found: dict[str, Pair]) -> None:
@@ -154,6 +159,8 @@ def _keep(match: re.Match[str], last: bool, found: dict[str, Pair]) -> None:
     value = number(match["value"])
     key = match["key"].strip()
     total = match["total"]
-    if value is None or key in found or (total and counter_rank(key) is None):
+    if value is None or key in found or not _is_key(key):
+        return
+    if total and counter_rank(key) is None:
         return  # "Correct: 7/30" is no 7; which number is meant is not ours to guess
     found[key] = Pair(key, value, int(total.replace(",", "")) if total else None, match["value"], last)

@@ -200,6 +200,8 @@ def _belongs(template: Template, entry: _Seen, main: Template, main_entry: _Seen
     """Whether lines with this counter are rows: same metrics as the main ones, or metrics that recur."""
     if template == main:
         return True
+    if entry.count >= _FEWEST and entry.rising[counter] <= entry.falling[counter]:
+        return False  # its counter does not count
     own = [key for key in template if key != counter and counter_rank(key) is None]
     if any(key in main for key in own):
         return True
@@ -218,19 +220,23 @@ def _companions(
         and 0.5 * count <= entry.count <= 1.2 * count + 1
         and any(map(_METRIC.search, template))
     }
-    since: dict[Template, int] = Counter()
-    until: dict[Template, int] = Counter()
+    nearer_to_next: Counter[Template] = Counter()
+    first: set[Template] = set()
     last: int | None = None
     waiting: list[tuple[int, Template]] = []
     for at, template in order:
         if template in rows:
             for place, companion in waiting:
-                until[companion] += at - place
+                nearer_to_next[companion] += (place - (last or 0)) - (at - place)
             waiting, last = [], at
-        elif template in options and last is not None:
-            since[template] += at - last
+        elif template in options and last is None:
+            first.add(template)
+        elif template in options:
             waiting.append((at, template))
-    before = {template for template in options if until[template] < since[template]}
+    # What is printed before each row comes before the first one and not after the last; where both is so
+    # (a first evaluation, a log that goes on) the row that it stands nearer to tells.
+    after_last = {template for _, template in waiting}
+    before = {t for t in first if t not in after_last or nearer_to_next[t] > 0}
     return before, options - before
 
 

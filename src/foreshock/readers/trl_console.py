@@ -159,8 +159,8 @@ class _Rows:
         """Settle the usual keys on the rows so far, and pass those rows on."""
         early, self._early = self._early or [], None
         rows = [values for values, _, _ in early if _is_training(values)]
-        counts = Counter(key for values in rows for key in values)
-        self._usual = frozenset(key for key, count in counts.items() if 2 * count > len(rows))
+        counts = Counter(frozenset(values) for values in rows)
+        self._usual = max(counts, key=lambda keys: counts[keys] * len(keys), default=frozenset())
         for values, step, _ in early:
             self._keep(values, step)
 
