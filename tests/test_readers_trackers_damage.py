@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 import struct
 import tracemalloc
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from foreshock.errors import ForeshockError, NotARunError, UnreadableError
-from foreshock.readers import mlflow_files, mlflow_sqlite, tensorboard, trackio, wandb_offline
+from foreshock.readers import _leveldb, mlflow_files, mlflow_sqlite, tensorboard, trackio, wandb_offline
 from foreshock.readers._crc32c import crc32c, crc32c_many
 from foreshock.readers._log import Log
 from tracker_files import (
@@ -22,6 +23,8 @@ from tracker_files import (
     event_file,
     event_folder,
     field,
+    history,
+    leveldb,
     masked,
     mlflow_store,
     points_of,
@@ -246,6 +249,76 @@ def test_a_file_that_the_system_refuses_to_open_is_told_in_one_sentence(
     monkeypatch.setattr(Path, "open", refuse)
     with pytest.raises(UnreadableError, match="cannot be read: Permission denied"):
         BOTH[kind][0](whole[kind])
+
+
+NOT_MESSAGES = {
+    "varint past the end": b"\x10\x80",
+    "varint of eleven bytes": b"\x10" + b"\x80" * 10 + b"\x01",
+    "field past the end": b"\x0a\x7fabc",
+    "field number 0": b"\x00\x01",
+    "unknown wire type": b"\x0f\x01",
+    "text where a step belongs": b"\x12\x01a",
+    "number where values belong": b"\x28\x01",
+    "short wall time": b"\x0a\x00",
+}
+
+
+@pytest.mark.parametrize("content", NOT_MESSAGES.values(), ids=NOT_MESSAGES)
+def test_a_record_that_is_no_message_is_left_out_though_its_checksum_is_right(
+    content: bytes, tmp_path: Path
+) -> None:
+    events = event_file(tmp_path / "events.out.tfevents.1.h", [])
+    events.write_bytes(tfrecord(content) + b"".join(tfrecord(event(step, "a", 0.5)) for step in (1, 2)))
+    (log,) = tensorboard.read(events)
+    assert points_of(log) == {(1, "a", 0.5), (2, "a", 0.5)}
+    assert [(note.kind, note.count) for note in log.notes] == [("damaged-records", 1)]
+
+
+def test_a_wandb_record_with_a_value_that_is_not_json_is_left_out(tmp_path: Path) -> None:
+    broken = field(2, field(1, field(2, b"a") + field(16, b"{]")))
+    path = tmp_path / "run-a.wandb"
+    path.write_bytes(leveldb([history(1, {"a": 0.5}), broken, history(3, {"a": 1.5}), field(2, b"\x0a\x7f")]))
+    (log,) = wandb_offline.read(path)
+    assert log.column("a").tolist() == [0.5, 1.5]
+    assert [note.count for note in log.notes if note.kind == "damaged-records"] == [2]
+
+
+def test_a_wandb_record_larger_than_any_history_row_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_leveldb, "MAX_RECORD", 100_000)
+    path = tmp_path / "run-a.wandb"
+    path.write_bytes(leveldb([history(1, {"a": 0.5}), field(13, bytes(200_000)), history(2, {"a": 1.5})]))
+    (log,) = wandb_offline.read(path)
+    assert log.column("a").tolist() == [0.5, 1.5]
+
+
+def test_a_folder_of_wandb_runs_without_any_row_says_so(tmp_path: Path) -> None:
+    for run in ("a", "b"):
+        wandb_file(tmp_path / f"run-{run}" / f"run-{run}.wandb", [], run=run)
+    with pytest.raises(NotARunError, match="none of its 2 W&B runs has a readable history row"):
+        wandb_offline.read(tmp_path)
+
+
+@pytest.mark.parametrize("kind", DATABASES)
+def test_a_database_in_which_nothing_was_logged_says_so(kind: str, tmp_path: Path) -> None:
+    read, make = DATABASES[kind]
+    with pytest.raises(NotARunError, match="no run has metrics|nothing has been logged"):
+        read(make(tmp_path, []))
+
+
+def test_trackio_rows_that_are_no_objects_are_left_out_and_counted(tmp_path: Path) -> None:
+    path = trackio_project(tmp_path / "p.db", steady_rows(3))
+    project = sqlite3.connect(path)
+    for rubbish in ("{", "[1]", "[" * 5000, None, 7):
+        project.execute(
+            "INSERT INTO metrics (run_id, run_name, step, metrics) VALUES ('id1', 'r', 9, ?)", (rubbish,)
+        )
+    project.commit()
+    project.close()
+    (log,) = trackio.read(path)
+    assert points_of(log) == truth_of(steady_rows(3))
+    assert [(note.kind, note.count) for note in log.notes] == [("damaged-records", 5)]
 
 
 def test_crc32c_of_many_pieces_equals_the_published_values() -> None:
