@@ -140,8 +140,12 @@ def _by_redraws(family: _Family, training: Sequence[bool]) -> Steps | None:
         marks.append(family.values[-1])
     if len(marks) < rows:
         return None
-    if len(marks) > rows and any(b <= a for a, b in zip(family.redraws, family.redraws[1:], strict=False)):
-        return None
+    if len(marks) > rows:  # the rows at the end are missing: only if each redraw has a step of its own
+        early = list(family.redraws)
+        while len(early) > 1 and early[-1] == early[-2]:
+            early.pop()  # the closing summary
+        if any(b <= a for a, b in zip(early, early[1:], strict=False)):
+            return None
     marks = marks[:rows]
     kept = [mark for mark, train in zip(marks, training, strict=True) if train and mark is not None]
     repeats = sum(b == a for a, b in zip(kept, kept[1:], strict=False))
