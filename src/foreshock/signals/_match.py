@@ -77,6 +77,8 @@ def _forms(original: str, trainer: str) -> Iterator[str]:
     prefix = frameworks()[trainer].optional_prefix
     if prefix:
         yield original.removeprefix(prefix) if original.startswith(prefix) else prefix + original
+    if trainer == "verl" and original.startswith("mismatch/"):  # its name until November 2025
+        yield original.replace("mismatch/", "rollout_corr/", 1)
     if trainer == "roll" and _ROLL_SUFFIX.search(original):
         yield _ROLL_SUFFIX.sub("", original)
 
