@@ -1,23 +1,20 @@
-"""The sections that weigh things: observations, interpretation, anomalies, what would decide the cause."""
+"""What stands out: changes, growth, how signals move together, what stayed calm, what limits the data."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from foreshock.report._numbers import Gap, Sentence, Writer, pointer
-from foreshock.report._phrases import capital, change_sentence, title
-
-Document = Mapping[str, Any]
-Section = dict[str, Any]
+from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, one_line, pointer
+from foreshock.report._phrases import capital, change_sentence, decimals, long_enough, title, unit
 
 # Kinds that a reader of the curves would call events, in the order they are told.
 _ORDER = ("non_finite", "drop", "slow_decline", "level_shift", "rise", "saturation", "flat_line", "spike")
-REWARD, LENGTH = "reward_mean", "response_length_mean"
-
-
-def _section(id: str, heading: str, text: list[Sentence], table: dict[str, Any] | None = None) -> Section:
-    return {"id": id, "title": heading, "text": text, "table": table}
+_ANOMALIES = 12  # changes of the main signals told in sentences; the table has all
+_OTHERS = 24  # other signals that get a line
+_NAMED_KEYS = 20
+_PARTNERS = 6
+Told = tuple[list[Sentence], dict[str, Any] | None]
 
 
 def notable(document: Document) -> list[int]:
@@ -33,80 +30,178 @@ def notable(document: Document) -> list[int]:
     return sorted((i for i, change in enumerate(document["changes"]) if change["significant"]), key=rank)
 
 
+def is_primary(document: Document, index: int) -> bool:
+    """Whether a change is one of the main signals'."""
+    return document["changes"][index]["signal"] in document["primary"]
+
+
+def more_changes(write: Writer, left_out: int) -> list[Sentence]:
+    """That more happened than was told: in the main signals, or in others."""
+    text = []
+    if left_out > 0:
+        text.append(write.say("Further changes of these signals are listed below."))
+    count = write.document["counts"]["significant_elsewhere"]
+    if count:
+        what = "change" if count == 1 else "changes"
+        text.append(
+            write.say(
+                "{n} significant " + what + " of other signals stand beside this."
+                if count > 1
+                else "{n} significant " + what + " of another signal stands beside this.",
+                n=Gap("/counts/significant_elsewhere", "count"),
+            )
+        )
+    return text
+
+
 def nothing_significant(write: Writer) -> list[Sentence]:
-    """What may be said where no change is significant."""
-    if write.document["verdict"] == "cannot tell":
+    """What may be said where no change of the main signals is significant."""
+    document = write.document
+    if document["verdict"] == "cannot tell":
         return []
+    names = " and ".join(title(document, name) for name in document["primary"]) or "these signals"
     return [
         write.say(
-            "No change in these curves stands out from the run's own noise; on at most {rate} % of healthy runs would "
-            "any reward drop be called significant.",
-            rate=Gap("/false_alarm_rate", "share"),
+            "No change in {names} stands out from the run's own noise, and what does not stand out is "
+            "treated as noise.",
+            names=names,
+        ),
+    ]
+
+
+def false_alarms(write: Writer) -> Sentence:
+    """The promise that stands behind the word significant."""
+    return write.say(
+        "A fall of the reward is called significant at a level at which at most {rate} % of healthy runs "
+        "show any; p-values allow for autocorrelation and for having searched the whole run, and intervals "
+        "hold the onset with {level} % confidence.",
+        rate=Gap("/false_alarm_rate", "share"),
+        level=Gap("/interval_level", "share"),
+    )
+
+
+def growth(write: Writer, name: str) -> list[Sentence]:
+    """How much a signal gained up to its highest level, and by when it had half of that."""
+    document = write.document
+    found = document["signals"][name]
+    points = {point["name"]: index for index, point in enumerate(found["key_points"])}
+    if (
+        not is_number(found["gain"])
+        or not is_number(found["noise_sd"])
+        or not {"peak", "half_gain"} <= set(points)
+    ):
+        return []
+    if found["gain"] <= 2 * found["noise_sd"] or not long_enough(found):
+        return []
+    base = pointer("signals", name)
+    return [
+        write.say(
+            "From the start to its highest level (step {top}) it gains {gain}{unit}; half of that is "
+            "reached by step {half}.",
+            top=Gap(f"{base}/key_points/{points['peak']}/step", "step"),
+            half=Gap(f"{base}/key_points/{points['half_gain']}/step", "step"),
+            gain=Gap(f"{base}/gain", "value", decimals(document, name)),
+            unit=unit(document, name),
         )
     ]
 
 
-def observations(write: Writer) -> Section:
-    """How the metrics move together, where they part, what stayed calm."""
+def others(write: Writer) -> list[Sentence]:
+    """One line for each other signal that significantly changed: its most telling change."""
+    text: list[Sentence] = []
+    told: set[str] = set()
+    for index in notable(write.document):
+        signal = write.document["changes"][index]["signal"]
+        if signal in told or is_primary(write.document, index):
+            continue
+        told.add(signal)
+        text.append(change_sentence(write, index))
+    if len(text) > _OTHERS:
+        text = [*text[:_OTHERS], write.say("Changes of further signals are in the table of changes.")]
+    return text
+
+
+def observations(write: Writer) -> Told:
+    """How the metrics move together, where they part, what stayed calm; the main pair by phase."""
     document = write.document
     text: list[Sentence] = []
+    table = None
     for index, relation in enumerate(document["relations"]):
         if relation["a"] in document["primary"] and relation["b"] in document["primary"]:
             text += _relation(write, index)
-    text += _calm(write)
-    text += [_other_relation(write, i) for i in _linked(document)[:6]]
-    return _section("observations", "Key observations", text)
+            table = table or _by_phase(write, index)
+    text += decoupled(write) + _calm(write)
+    text += [_linked_sentence(write, index) for index in _linked(document)[:_PARTNERS]]
+    return text, table
+
+
+def decoupled(write: Writer) -> list[Sentence]:
+    """Where the two main signals part."""
+    document = write.document
+    text = []
+    for index, relation in enumerate(document["relations"]):
+        main = relation["a"] in document["primary"] and relation["b"] in document["primary"]
+        if main and relation["decoupled_at"] is not None:
+            moved = _moved_at(document, relation)
+            still = relation["b"] if moved == relation["a"] else relation["a"]
+            text.append(
+                write.say(
+                    "The two decouple at step {at}: {moved} changes there and {still} does not follow.",
+                    at=Gap(pointer("relations", index, "decoupled_at"), "step"),
+                    moved=title(document, moved),
+                    still=title(document, still),
+                )
+            )
+    return text
+
+
+def _moved_at(document: Document, relation: Mapping[str, Any]) -> str:
+    """Which of the two signals changed where they part."""
+    for change in document["changes"]:
+        if change["step"] == relation["decoupled_at"] and change["signal"] in (relation["a"], relation["b"]):
+            return str(change["signal"])
+    return str(relation["a"])
 
 
 def _relation(write: Writer, index: int) -> list[Sentence]:
     relation = write.document["relations"][index]
-    base = pointer("relations", index)
-    names = {"a": title(write.document, relation["a"]), "b": title(write.document, relation["b"])}
     text = []
     if relation["level_correlation"] is not None:
         tail = ", which says little: two curves with a trend always correlate" if relation["trending"] else ""
         text.append(
             write.say(
                 "Over the whole run the levels of {a} and {b} correlate with r = {r}" + tail + ".",
-                r=Gap(f"{base}/level_correlation", "correlation"),
-                **names,
+                r=Gap(pointer("relations", index, "level_correlation"), "correlation"),
+                a=title(write.document, relation["a"]),
+                b=title(write.document, relation["b"]),
             )
         )
     if relation["change_correlation"] is not None:
-        text.append(_linked_sentence(write, index, names))
-    if relation["decoupled_at"] is not None:
-        text.append(
-            write.say(
-                "They part at step {at}: one changes there and the other does not follow.",
-                at=Gap(f"{base}/decoupled_at", "step"),
-            )
-        )
+        text.append(_linked_sentence(write, index))
     return text
 
 
-def _linked_sentence(write: Writer, index: int, names: Mapping[str, str]) -> Sentence:
+def _linked_sentence(write: Writer, index: int) -> Sentence:
     relation = write.document["relations"][index]
     base = pointer("relations", index)
-    p = relation["change_p_value"]
+    p, r = relation["change_p_value"], relation["change_correlation"]
     if p is None or p >= 0.05:
-        template = "Once the trends are removed, no link between {a} and {b} can be shown (r = {r}"
-    elif relation["change_correlation"] > 0:
-        template = "Once the trends are removed, {a} and {b} move together from step to step (r = {r}"
+        template = "With their trends removed, no link between {a} and {b} can be shown (r = {r}"
+    elif r > 0:
+        template = "With their trends removed, {a} and {b} move together from step to step (r = {r}"
     else:
-        template = (
-            "Once the trends are removed, {a} and {b} move against each other from step to step (r = {r}"
-        )
-    gaps: dict[str, Gap | str] = {**names, "r": Gap(f"{base}/change_correlation", "correlation")}
+        template = "With their trends removed, {a} and {b} move against each other from step to step (r = {r}"
+    gaps: dict[str, Gap | str] = {
+        "a": title(write.document, relation["a"]),
+        "b": title(write.document, relation["b"]),
+        "r": Gap(f"{base}/change_correlation", "correlation"),
+        "p": Gap(f"{base}/change_p_value", "p"),
+        "lag": Gap(f"{base}/lag", "count"),
+    }
     if p is not None:
         template += ", p {p}"
-        gaps["p"] = Gap(f"{base}/change_p_value", "p")
     if relation["lag"]:
-        template += (
-            "; {a} leads by {lag} logged points"
-            if relation["lag"] > 0
-            else "; {b} leads ({lag} logged points)"
-        )
-        gaps["lag"] = Gap(f"{base}/lag", "count")
+        template += "; the link is strongest with {b} shifted by {lag} logged rows, where minus means earlier"
     return write.say(template + ").", **gaps)
 
 
@@ -117,16 +212,25 @@ def _linked(document: Document) -> list[int]:
         for index, relation in enumerate(document["relations"])
         if relation["change_p_value"] is not None
         and relation["change_p_value"] < 0.01
-        and not (relation["a"] in document["primary"] and relation["b"] in document["primary"])
-        and (relation["a"] in document["primary"] or relation["b"] in document["primary"])
+        and (relation["a"] in document["primary"]) != (relation["b"] in document["primary"])
     ]
 
 
-def _other_relation(write: Writer, index: int) -> Sentence:
-    relation = write.document["relations"][index]
-    return _linked_sentence(
-        write, index, {"a": title(write.document, relation["a"]), "b": title(write.document, relation["b"])}
-    )
+def _by_phase(write: Writer, index: int) -> dict[str, Any] | None:
+    """How the main pair moves together in each phase of the first."""
+    rows: list[list[Gap | str]] = []
+    for number, _ in enumerate(write.document["relations"][index]["phases"]):
+        base = pointer("relations", index, "phases", number)
+        rows.append(
+            [
+                Gap(f"{base}/start", "step"),
+                Gap(f"{base}/end", "step"),
+                Gap(f"{base}/level_correlation", "correlation"),
+                Gap(f"{base}/change_correlation", "correlation"),
+            ]
+        )
+    columns = ["from step", "to step", "r of the levels", "r with trends removed"]
+    return write.table(columns, rows) if len(rows) > 1 else None
 
 
 def _calm(write: Writer) -> list[Sentence]:
@@ -142,140 +246,80 @@ def _calm(write: Writer) -> list[Sentence]:
     ]
 
 
-def interpretation(write: Writer) -> Section:
-    """What the metrics mean, what the numbers can carry, and what two curves cannot say."""
+def anomalies(write: Writer) -> Told:
+    """Every significant change of the main signals in a sentence, all of them in a table."""
     document = write.document
-    text: list[Sentence] = []
-    reward, length = document["signals"].get(REWARD), document["signals"].get(LENGTH)
-    if reward is not None:
-        text.append(
-            write.say(
-                "Train reward is the mean reward of the batch that was just sampled: it depends on the policy, on the "
-                "prompts of that step and on the code that scores them, and cannot tell these apart."
+    order = notable(document)
+    main = [index for index in order if is_primary(document, index)]
+    text = [change_sentence(write, index) for index in main[:_ANOMALIES]]
+    if not main:
+        text = nothing_significant(write)
+    if len(main) > _ANOMALIES:
+        text.append(write.say("The table has the remaining ones."))
+    if document["run"]["steps"]["count"] and document["verdict"] != "cannot tell":
+        text.append(false_alarms(write))
+    return text, _changes_table(write, order)
+
+
+def _changes_table(write: Writer, order: list[int]) -> dict[str, Any] | None:
+    rows: list[list[Gap | str]] = []
+    for index in order:
+        change = write.document["changes"][index]
+        base, places = pointer("changes", index), decimals(write.document, change["signal"])
+        optional = {
+            key: Gap(f"{base}/{key}", style) if is_number(change[key]) else ""
+            for key, style in (
+                ("percent_of_peak", "percent"),
+                ("percent_of_gain", "percent"),
+                ("sigma", "ratio"),
+                ("p_value", "p"),
+                ("recovered", "share"),
             )
-        )
-        text += _statistical_unit(write)
-    if length is not None:
-        known = bool(length["unit"]) and length["unit"] != "-"
-        text.append(
-            write.say(
-                "Response length is counted in {unit}; it says how the policy answers, not how well.",
-                unit=str(length["unit"]),
-            )
-            if known
-            else write.say(
-                "The unit of the response length is not stated in the log: tokens or characters, check which."
-            )
-        )
-    text += _sensitivity(write)
-    if set(document["signals"]) <= {REWARD, LENGTH} and document["run"]["steps"]["count"]:
-        text.append(
-            write.say(
-                "Reward and length alone cannot decide a cause: they show that something happened and when, not why."
-            )
-        )
-    return _section("interpretation", "Interpretation", text)
-
-
-def _statistical_unit(write: Writer) -> list[Sentence]:
-    facts = write.document["run"]["facts"]
-    prompts = facts.get("prompts_per_step")
-    if isinstance(prompts, int):
-        return [
-            write.say(
-                "With {n} prompts a step its noise is that of {n2} independent draws, however many completions each has.",
-                n=Gap("/run/facts/prompts_per_step", "count"),
-                n2=Gap("/run/facts/prompts_per_step", "count"),
-            )
-        ]
-    return [
-        write.say(
-            "The number of prompts per step is not in the log; it, and not the number of completions, sets how much a "
-            "single step can be trusted, so the noise used here is taken from the curve itself."
-        )
-    ]
-
-
-def _sensitivity(write: Writer) -> list[Sentence]:
-    """Which of the two main curves shows movement more clearly: range in units of its own noise."""
-    document = write.document
-    ratios = {}
-    for name in document["primary"]:
-        found = document["signals"][name]
-        if isinstance(found["noise_sd"], float) and found["noise_sd"] > 0 and found["phases"]:
-            levels = [phase[key] for phase in found["phases"] for key in ("start_value", "end_value")]
-            ratios[name] = (max(levels) - min(levels)) / found["noise_sd"]
-    if len(ratios) < 2:
-        return []
-    (first, high), (second, low) = sorted(ratios.items(), key=lambda item: -item[1])
-    if high < 1.5 * low:
-        return [write.say("Measured in units of their own noise, both curves move about equally far.")]
-    return [
-        write.say(
-            "{first} is the more sensitive of the two: its level moves further, in units of its own noise, than {second}'s.",
-            first=capital(title(document, first)),
-            second=title(document, second),
-        )
-    ]
-
-
-def anomalies(write: Writer) -> Section:
-    """Every significant change in a sentence, data quality, and what was repaired on reading."""
-    document = write.document
-    text = [change_sentence(write, index) for index in notable(document)[:12]]
-    left_out = len(notable(document)) - len(text)
-    if left_out > 0:
-        text.append(write.say("Further changes of other signals are listed in the table of changes."))
-    if not text:
-        text = nothing_significant(write) or [
-            write.say("No anomaly can be established from these data; see the notes on data quality.")
-        ]
-    weak = [
-        change
-        for change in document["changes"]
-        if not change["significant"] and change["p_value"] is not None
-    ]
-    if weak:
-        text.append(
-            write.say("Other movements are within what the run's own noise produces and are not counted.")
-        )
-    rows = [[quality["kind"].replace("_", " "), str(quality["detail"])] for quality in document["quality"]]
-    rows += [["read with care", str(note["text"])] for note in document["run"]["notes"]]
-    table = {"columns": ["data quality", "what was found"], "rows": rows} if rows else None
-    return _section("anomalies", "Notable anomalies", text, table)
-
-
-def deciding(write: Writer) -> Section:
-    """Which causes remain open, what speaks against each, what would decide, what to log."""
-    document = write.document
-    causes = document["causes"]
-    text: list[Sentence] = []
-    if causes:
-        text.append(
-            write.say(
-                "These causes remain possible; the order is that of compatibility with the curves, not a probability."
-            )
-        )
-    elif document["verdict"] in ("watch", "trouble"):
-        text.append(write.say("No cause can be named from what was logged."))
-    rows = [
-        [
-            str(cause["title"]),
-            str(cause["why"]),
-            str(cause["against"]) or "nothing in the log",
-            str(cause["decide"]),
-        ]
-        for cause in causes
-    ]
-    if document["to_log"] and document["verdict"] != "healthy":
-        names = ", ".join(f"`{entry['signal']}`" for entry in document["to_log"])
-        text.append(write.say("To tell them apart, also log {names}.", names=names))
-    table = (
-        {
-            "columns": ["possible cause", "what fits", "what speaks against it", "what would decide"],
-            "rows": rows,
         }
-        if rows
-        else None
-    )
-    return _section("decide", "What would decide the cause", text, table)
+        found = write.document["signals"].get(change["signal"])
+        rows.append(
+            [
+                str(found["title"]) if found else change["signal"],
+                change["kind"].replace("_", " "),
+                Gap(f"{base}/step", "step"),
+                Gap(f"{base}/step_interval/0", "step"),
+                Gap(f"{base}/step_interval/1", "step"),
+                Gap(f"{base}/end_step", "step"),
+                Gap(f"{base}/from", "value", places),
+                Gap(f"{base}/to", "value", places),
+                *optional.values(),
+            ]
+        )
+    columns = ["signal", "change", "onset", "earliest", "latest", "until", "from", "to"]
+    columns += ["% of peak", "% of gain", "x noise", "p", "% recovered"]
+    return write.table(columns, rows)
+
+
+def quality(write: Writer) -> Told:
+    """What limits the data, and what the reader repaired or did not recognise."""
+    document = write.document
+    rows: list[list[Gap | str]] = []
+    for index, found in enumerate(document["quality"]):
+        count = Gap(pointer("quality", index, "count"), "count")
+        rows.append([found["kind"].replace("_", " "), count, str(found["detail"])])
+    for index, note in enumerate(document["run"]["notes"]):
+        count = Gap(pointer("run", "notes", index, "count"), "count")
+        rows.append([note["kind"].replace("-", " ").replace("_", " "), count, str(note["text"])])
+    text = [] if rows else [write.say("Nothing had to be repaired in the log, and no metric looks broken.")]
+    return text + _unrecognised(write), write.table(["what", "count", "in words"], rows)
+
+
+def _unrecognised(write: Writer) -> list[Sentence]:
+    keys = write.document["run"]["unrecognised"]
+    if not keys:
+        return []
+    names = ", ".join(name_of(one_line(key)) for key in keys[:_NAMED_KEYS])
+    more = " and others (all are in the JSON report)" if len(keys) > _NAMED_KEYS else ""
+    what = "{n} logged keys are" if len(keys) > 1 else "{n} logged key is"
+    return [
+        write.say(
+            what + " not in the dictionary and stay under their own name: {names}" + more + ".",
+            n=Gap("/counts/unrecognised", "count"),
+            names=names,
+        )
+    ]

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-Sentence = dict[str, Any]  # {"text": str, "numbers": [{"shown", "value", "path", "scale", "bound"}]}
+Document = Mapping[str, Any]
+# {"text": str, "numbers": [{"shown", "value", "path", "scale"?, "bound"?}], "quotes": [{"shown", "path"}]}
+Sentence = dict[str, Any]
 
 SMALLEST_P = 0.001  # below this a p-value is told as a bound: its tail is a fit, not a measurement
+_GRAIN = 30  # steps of print within the range of a signal, at least
+_FIGURES = 1e-4  # of the largest value: what lies below is not printed
 
 
 def pointer(*parts: str | int) -> str:
@@ -36,44 +40,75 @@ def look_up(document: Any, path: str) -> Any:
     return value
 
 
+def is_number(value: object) -> bool:
+    """Whether a field holds a finite number (not null, not "NaN")."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def one_line(text: object) -> str:
+    """Text from a log on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() else " " for c in str(text)).split())
+
+
+def name_of(text: object) -> str:
+    """A name from a log as it stands in a sentence: in backticks, which mark it as a name."""
+    return "`" + one_line(text).replace("`", "'") + "`"
+
+
 def decimals_for(noise_sd: float | None, low: float, high: float) -> int:
-    """Decimals worth printing: down to about a third of the noise, else four figures of the range."""
-    scale = noise_sd if noise_sd and math.isfinite(noise_sd) else (high - low) / 1000
-    if not math.isfinite(scale) or scale <= 0:
-        scale = max(abs(high), abs(low)) / 1000 if math.isfinite(high) and math.isfinite(low) else 0.0
-    if not math.isfinite(scale) or scale <= 0:
+    """Decimals worth printing: what the noise, or a thirtieth of the range, still lets one tell apart.
+
+    No more than about five figures in all; a constant keeps up to six.
+    """
+    largest = max(abs(low), abs(high))
+    if not math.isfinite(largest) or largest == 0:
         return 2
+    if low == high:
+        return min(len(f"{largest:.6g}".partition("e")[0].partition(".")[2]), 12)
+    scale = (high - low) / _GRAIN
+    if noise_sd is not None and math.isfinite(noise_sd) and noise_sd > 0:
+        scale = min(scale, noise_sd)
+    scale = max(scale, largest * _FIGURES)
     return min(max(math.ceil(-math.log10(scale)), 0), 12)
 
 
 def show_value(value: Any, decimals: int) -> str:
     """A metric's value; very large or very small ones in powers of ten, non-finite ones by name."""
     if isinstance(value, str) or value is None:
-        return str(value)
-    if not math.isfinite(value):
-        return "NaN" if value != value else ("Infinity" if value > 0 else "-Infinity")
-    if abs(value) >= 1e7 or (decimals > 5 and abs(value) < 1e-3 and value != 0):
+        return "unknown" if value is None else value
+    if abs(value) >= 1e7 or (decimals > 5 and 0 < abs(value) < 1e-3):
         return f"{value:.2e}"
     text = f"{value:.{decimals}f}"
     return text.lstrip("-") if float(text) == 0 else text
 
 
+def show_figures(value: float, figures: int = 2) -> str:
+    """A number with so many significant figures, as a plain decimal where that is short."""
+    if value == 0:
+        return "0"
+    power = math.floor(math.log10(abs(value)))
+    if power < -5 or power >= 7:
+        return f"{value:.{figures - 1}e}"
+    return f"{value:.{max(0, figures - 1 - power)}f}"
+
+
 def show_percent(value: float) -> str:
-    """A percentage: one decimal below 10, none above."""
-    return f"{value:.1f}" if abs(value) < 9.95 else f"{value:.0f}"
+    """A percentage: one decimal below 10 (none where it would be 0), none above."""
+    return f"{value:.1f}".removesuffix(".0") if abs(value) < 9.95 else f"{value:.0f}"
 
 
-def show_p(value: float) -> str:
-    """A p-value with one or two figures; the caller words the bound."""
-    return f"{value:.2f}" if value >= 0.1 else f"{value:.1g}"
+def show_ratio(value: float) -> str:
+    """A multiple: one decimal below 10, none above, powers of ten where it is absurdly large."""
+    return show_percent(value) if abs(value) < 1e5 else f"{value:.1e}"
 
 
 @dataclass(frozen=True)
 class Gap:
     """A gap of a template: where its number stands and how it is printed.
 
-    Styles: "step" and "count" (integers), "value" (with `decimals`), "percent", "share" (a fraction shown as
-    a percentage), "ratio" (one decimal), "correlation" (two decimals), "p" (with "=" or "<").
+    Styles: "step" and "count" (integers), "value" (with `decimals`), "figures" (two significant ones),
+    "percent", "share" (a fraction shown as a percentage), "ratio", "correlation" (two decimals), "p" (with
+    "=" or "<"), "quote" (a text of the document, word for word).
     """
 
     path: str
@@ -82,47 +117,74 @@ class Gap:
 
 
 class Writer:
-    """Writes sentences about one document."""
+    """Writes sentences and tables about one document."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Document) -> None:
         self.document = document
 
     def say(self, template: str, **gaps: Gap | str) -> Sentence:
         """Fill the gaps of `template`; a plain string is a name or a word and is put in as it is."""
         numbers: list[dict[str, Any]] = []
+        quotes: list[dict[str, Any]] = []
         filled: list[str] = []
         for literal, name, _, _ in string.Formatter().parse(template):
             filled.append(literal)
             if name is None:
                 continue
             gap = gaps[name]
-            filled.append(gap if isinstance(gap, str) else self._number(gap, numbers))
-        return {"text": "".join(filled), "numbers": numbers}
+            if isinstance(gap, str):
+                filled.append(gap)
+            elif gap.style == "quote":
+                shown = one_line(look_up(self.document, gap.path))
+                quotes.append({"shown": shown, "path": gap.path})
+                filled.append(shown)
+            else:
+                shown, entry = self.show(gap)
+                numbers += [entry] if entry else []
+                filled.append(shown)
+        return {"text": "".join(filled), "numbers": numbers, "quotes": quotes}
 
-    def _number(self, gap: Gap, numbers: list[dict[str, Any]]) -> str:
+    def show(self, gap: Gap) -> tuple[str, dict[str, Any] | None]:
+        """The printed number, and its entry (None where the field holds no finite number)."""
         value = look_up(self.document, gap.path)
+        if not is_number(value):
+            return ("unknown" if value is None else str(value)), None
         entry: dict[str, Any] = {"shown": "", "value": value, "path": gap.path}
         prefix = ""
-        if gap.style in ("step", "count"):
-            shown = str(value)
-        elif gap.style == "percent":
-            shown = show_percent(value)
-        elif gap.style == "share":
-            shown = show_percent(100 * value)
-            entry["scale"] = 100
-        elif gap.style == "ratio":
-            shown = f"{value:.1f}"
-        elif gap.style == "correlation":
-            shown = show_value(value, 2)
-        elif gap.style == "p":
+        if gap.style == "p":
             below = value < SMALLEST_P
-            shown = show_p(SMALLEST_P if below else value)
+            shown = show_figures(SMALLEST_P, 1) if below else show_figures(value)
             prefix = "< " if below else "= "
             if below:
                 entry["bound"] = "below"
+        elif gap.style == "share":
+            shown = show_percent(100 * value)
+            entry["scale"] = 100
         else:
-            shown = show_value(value, gap.decimals)
+            shown = _SHOW[gap.style](value, gap.decimals)
         entry["shown"] = shown
-        if isinstance(value, (int, float)):
-            numbers.append(entry)
-        return prefix + shown
+        return prefix + shown, entry
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Gap | str]]) -> dict[str, Any] | None:
+        """A table of texts, None without rows; `numbers` says of its numeric cells what sentences say."""
+        numbers: list[dict[str, Any]] = []
+        texts: list[list[str]] = []
+        for row, cells in enumerate(rows):
+            texts.append([])
+            for column, cell in enumerate(cells):
+                shown, entry = (one_line(cell), None) if isinstance(cell, str) else self.show(cell)
+                texts[-1].append(shown.removeprefix("= "))
+                if entry:
+                    numbers.append({"row": row, "column": column, **entry})
+        return {"columns": list(columns), "rows": texts, "numbers": numbers} if rows else None
+
+
+_SHOW: dict[str, Callable[[Any, int], str]] = {
+    "step": lambda value, _: str(int(value)),
+    "count": lambda value, _: str(int(value)),
+    "value": show_value,
+    "figures": lambda value, _: show_figures(value),
+    "percent": lambda value, _: show_percent(value),
+    "ratio": lambda value, _: show_ratio(value),
+    "correlation": lambda value, _: show_value(value, 2),
+}

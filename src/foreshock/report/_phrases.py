@@ -1,46 +1,64 @@
-"""The sentences about single things: a phase, a key point, a change, a relation."""
+"""The sentences about single things: a phase, a change, the noise; and what a signal is called in them."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from foreshock.report._numbers import Gap, Sentence, Writer, decimals_for, pointer
+from foreshock.report._numbers import (
+    Document,
+    Gap,
+    Sentence,
+    Writer,
+    decimals_for,
+    is_number,
+    name_of,
+    pointer,
+)
+from foreshock.signals import catalogue
 
-Document = Mapping[str, Any]
-
+MOVES = ("drop", "slow_decline", "rise", "level_shift")
+_ONSET_KINDS = (*MOVES, "variance_change")
 _PHASES = {
-    "rapid_rise": "rises rapidly from {a} to {b}",
-    "slow_rise": "rises slowly from {a} to {b}",
-    "plateau": "stays level, from {a} to {b}",
-    "fluctuation": "fluctuates between {low} and {high} (level {a} to {b})",
-    "slow_decline": "declines slowly from {a} to {b}",
-    "drop": "drops from {a} to {b}",
-    "recovery": "recovers from {a} to {b}",
-    "single": "goes from {a} to {b}; the run is too short to divide it",
+    "rapid_rise": "rises rapidly from {a} to {b}{unit}",
+    "slow_rise": "rises slowly from {a} to {b}{unit}",
+    "plateau": "stays level, {a}{unit} at the start and {b} at the end",
+    "fluctuation": "fluctuates between {low} and {high}{unit}, its level going from {a} to {b}",
+    "slow_decline": "declines slowly from {a} to {b}{unit}",
+    "drop": "drops from {a} to {b}{unit}",
+    "recovery": "recovers from {a} to {b}{unit}",
+    "single": "goes from {a} to {b}{unit}; too short to be divided into phases",
 }
+_GENTLE = ("plateau", "fluctuation", "single")  # kinds whose slope says nothing
+_SHORT = 8  # values below which a sentence on growth or noise would be about chance
 POINT_NAMES = {
     "start": "start",
     "end": "end",
-    "peak": "peak of the level",
-    "trough": "trough of the level",
+    "peak": "highest level",
+    "trough": "lowest level",
     "raw_max": "highest logged value",
     "raw_min": "lowest logged value",
     "half_gain": "half of the gain reached",
     "boundary": "phase boundary",
 }
-_KINDS = {
-    "drop": "drops",
-    "rise": "jumps",
-    "level_shift": "shifts",
-    "slow_decline": "declines slowly",
-}
+_ALSO_SHOWN = ("tokens", "characters", "s")  # units worth a word after every value
 
 
 def title(document: Document, name: str) -> str:
-    """What people call a signal, in the middle of a sentence."""
+    """What people call a signal, in the middle of a sentence; raw keys stand in backticks."""
     found = document["signals"].get(name)
-    return str(found["title"]).lower() if found and found["title"] != name else f"`{name}`"
+    base, _, part = name.partition("/")
+    if part and base in catalogue():
+        return f"{_lower(catalogue()[base].title)} {name_of(part)}"
+    if name in catalogue() and found is not None:
+        return _lower(str(found["title"]))
+    return name_of(name)
+
+
+def _lower(text: str) -> str:
+    """In lower case but for abbreviations: "Train Reward" -> "train reward", "KL to Reference" keeps its KL."""
+    return re.sub(r"\b[A-Z][a-z]+\b", lambda word: word.group().lower(), text)
 
 
 def capital(text: str) -> str:
@@ -50,50 +68,91 @@ def capital(text: str) -> str:
 
 def decimals(document: Document, name: str) -> int:
     """Decimals that this signal's values are printed with."""
-    found = document["signals"][name]
-    ends = [value for value in (found["min"], found["max"]) if isinstance(value, (int, float))]
-    return decimals_for(found["noise_sd"], *(ends if len(ends) == 2 else (0.0, 0.0)))
+    found = document["signals"].get(name)
+    if found is None or not (is_number(found["min"]) and is_number(found["max"])):
+        return 3
+    noise = found["noise_sd"] if is_number(found["noise_sd"]) else None
+    return decimals_for(noise, found["min"], found["max"])
 
 
 def unit(document: Document, name: str) -> str:
-    """The unit with a leading space, empty where a number speaks for itself."""
-    found = str(document["signals"][name]["unit"] or "")
-    return f" {found}" if found in ("tokens", "characters", "s") else ""
+    """The unit with a leading space where it is known and a number does not speak for itself."""
+    found = document["signals"].get(name)
+    if found is None or not found["unit_known"]:
+        return ""
+    return f" {found['unit']}" if found["unit"] in _ALSO_SHOWN else ""
+
+
+def unit_text(found: Mapping[str, Any]) -> str:
+    """The unit for a table: as the dictionary has it, and whether the log vouches for it."""
+    if not found["unit"]:
+        return "unit unknown" if not found["unit_known"] else ""
+    return str(found["unit"]) if found["unit_known"] else f"unit unknown ({found['unit']} are usual)"
 
 
 def phase_sentence(write: Writer, name: str, index: int) -> Sentence:
-    """One phase: steps, what it does, slope."""
+    """One phase: its steps, what the signal does, and how fast."""
     phase = write.document["signals"][name]["phases"][index]
     base = pointer("signals", name, "phases", index)
     places = decimals(write.document, name)
-    text = (
-        "Steps {first} to {last}: "
-        + _PHASES.get(phase["kind"], "goes from {a} to {b}")
-        + unit(write.document, name)
-    )
-    if phase["kind"] not in ("plateau", "fluctuation", "single") and phase["end"] > phase["start"]:
-        text += " ({slope} a step)"
+    if phase["end"] > phase["start"]:
+        text = "Steps {first} to {last}: " + _PHASES.get(phase["kind"], "goes from {a} to {b}{unit}")
+        text += "" if phase["kind"] in _GENTLE else " ({slope} a step)"
+    else:
+        text = "Step {first}: {a}{unit}"
     return write.say(
         text + ".",
+        unit=unit(write.document, name),
         first=Gap(f"{base}/start", "step"),
         last=Gap(f"{base}/end", "step"),
         a=Gap(f"{base}/start_value", "value", places),
         b=Gap(f"{base}/end_value", "value", places),
         low=Gap(f"{base}/low", "value", places),
         high=Gap(f"{base}/high", "value", places),
-        slope=Gap(f"{base}/slope", "value", places + 2),
+        slope=Gap(f"{base}/slope", "figures"),
     )
 
 
-def change_sentence(write: Writer, index: int) -> Sentence:
-    """One change: from, to, when, how large, how sure, what came back."""
+def noise_sentence(write: Writer, name: str) -> list[Sentence]:
+    """How much the signal scatters, and whether neighbouring steps hang together."""
+    found = write.document["signals"][name]
+    if not is_number(found["noise_sd"]) or found["noise_sd"] <= 0 or not long_enough(found):
+        return []
+    base = pointer("signals", name, "noise")
+    text = (
+        "Around its course it scatters from step to step by {sd}" + unit(write.document, name) + " (standard "
+        "deviation)"
+    )
+    noise = found["noise"]
+    if is_number(noise["phi"]) and noise["phi"] >= 0.2:
+        text += "; neighbouring steps scatter alike (lag-one correlation {phi}), so they count for fewer"
+    return [
+        write.say(
+            text + ".",
+            sd=Gap(f"{pointer('signals', name)}/noise_sd", "figures"),
+            phi=Gap(f"{base}/phi", "correlation"),
+        )
+    ]
+
+
+def long_enough(found: Mapping[str, Any]) -> bool:
+    """Whether a signal has enough values for a sentence on its growth or its noise."""
+    return bool(found["count"] >= _SHORT)
+
+
+def change_sentence(write: Writer, index: int, *, brief: bool = False) -> Sentence:
+    """One change: from, to, when, how large, how sure (left out where `brief`), and what came back."""
     change = write.document["changes"][index]
     base = pointer("changes", index)
     places = decimals(write.document, change["signal"])
+    certainty = "" if brief else _certainty(change)
+    text = _what(change) + _size(write.document, change) + certainty + "." + _recovery(change)
     gaps: dict[str, Gap | str] = {
         "name": capital(title(write.document, change["signal"])),
         "a": Gap(f"{base}/from", "value", places),
         "b": Gap(f"{base}/to", "value", places),
+        "sd_a": Gap(f"{base}/from", "figures"),
+        "sd_b": Gap(f"{base}/to", "figures"),
         "unit": unit(write.document, change["signal"]),
         "at": Gap(f"{base}/step", "step"),
         "end": Gap(f"{base}/end_step", "step"),
@@ -101,55 +160,91 @@ def change_sentence(write: Writer, index: int) -> Sentence:
         "hi": Gap(f"{base}/step_interval/1", "step"),
         "peak": Gap(f"{base}/percent_of_peak", "percent"),
         "gain": Gap(f"{base}/percent_of_gain", "percent"),
+        "times": Gap(f"{base}/times", "ratio"),
         "sigma": Gap(f"{base}/sigma", "ratio"),
         "p": Gap(f"{base}/p_value", "p"),
+        "back": Gap(f"{base}/recovered_by", "step"),
+        "share": Gap(f"{base}/recovered", "share"),
     }
-    text = _what(change) + _size(change) + _certainty(change) + "."
-    if change["recovered"] is not None and change["recovered_by"] is not None and change["recovered"] > 0:
-        text += " By step {back} it has recovered {share} % of that."
-        gaps["back"] = Gap(f"{base}/recovered_by", "step")
-        gaps["share"] = Gap(f"{base}/recovered", "share")
-    return write.say(text, **{key: gap for key, gap in gaps.items() if f"{{{key}}}" in text})
+    return write.say(text, **gaps)
 
 
 def _what(change: Mapping[str, Any]) -> str:
     kind = change["kind"]
-    if kind in _KINDS:
-        return "{name} " + _KINDS[kind] + " from {a} to {b}{unit} between steps {at} and {end}"
+    several = change["end_step"] > change["step"]
+    span = "from step {at} to step {end}" if several else "at step {at}"
+    if kind in MOVES:
+        down = is_number(change["to"]) and change["to"] < change["from"]
+        verb = {
+            "drop": "drops",
+            "slow_decline": "declines slowly",
+            "rise": "rises abruptly",
+            "level_shift": "shifts down" if down else "shifts up",
+        }[kind]
+        when = "between steps {at} and {end}" if several else "at step {at}"
+        return "{name} " + verb + " from {a} to {b}{unit} " + when
     if kind == "spike":
-        return "{name} spikes at step {at}: {b}{unit} where {a} was usual"
+        return "{name} spikes to {b}{unit} at step {at}, where {a} is usual"
     if kind == "variance_change":
-        return "{name} changes its scatter at step {at}: standard deviation {a} before, {b} after"
+        louder = "noisier" if is_number(change["to"]) and change["to"] > change["from"] else "calmer"
+        return "{name} becomes " + louder + " at step {at}: standard deviation {sd_a} before, {sd_b} after"
     if kind == "flat_line":
-        return "{name} is exactly {b}{unit} from step {at} to {end}"
+        return "{name} is exactly {b}{unit} " + span
     if kind == "saturation":
-        return "{name} is pinned at {b}{unit}, its ceiling, from step {at} to {end}"
+        return "{name} sits at its limit, {b}{unit}, " + span
     if kind == "non_finite":
-        return "{name} is not a finite number from step {at} on"
-    return "{name} changes from {a} to {b}{unit} at step {at}"
+        value = {"NaN": "not a number (NaN)", "Infinity": "infinite", "-Infinity": "minus infinity"}
+        what = value.get(str(change["to"]), "not a finite number")
+        tail = ", the last time at step {end}" if several else ""
+        return "{name} is " + what + " at step {at}" + tail + "; before, it was {a}"
+    return "{name} changes from {a} to {b}{unit} " + span
 
 
-def _size(change: Mapping[str, Any]) -> str:
+def _size(document: Document, change: Mapping[str, Any]) -> str:
+    """Share of the peak, share of the gain, multiples of the noise: whatever is known."""
     sizes = []
-    if change["kind"] in ("drop", "slow_decline", "rise", "level_shift"):
-        if change["percent_of_peak"] is not None:
-            sizes.append("{peak} % of the peak")
+    if change["kind"] in MOVES:
+        if change["times"] is not None and change["times"] > 1:
+            sizes.append("{times} times its former level" if change["times"] >= 1.1 else "")
+        elif change["percent_of_peak"] is not None:
+            sizes.append(
+                "{peak} % of " + ("the peak" if _from_peak(document, change) else "its former level")
+            )
         if change["percent_of_gain"] is not None:
-            sizes.append("{gain} % of the gain since the start")
-    if change["sigma"] is not None and isinstance(change["sigma"], (int, float)):
-        sizes.append("{sigma} times the noise of a single step")
-    return (
-        ": " + ", ".join(sizes)
-        if sizes and change["kind"] != "spike"
-        else (f" ({sizes[-1]})" if sizes else "")
-    )
+            below = is_number(change["percent_of_gain"]) and change["percent_of_gain"] > 100
+            sizes.append(
+                "{gain} % of the gain since the start" + (", so below where it began" if below else "")
+            )
+    if is_number(change["sigma"]) and change["kind"] in (*MOVES, "spike"):
+        log = " on a logarithmic scale" if "logarithmic" in change["detail"] else ""
+        sizes.append("{sigma} times the noise of one step" + log)
+    sizes = [size for size in sizes if size]
+    return ": " + ", ".join(sizes) if sizes else ""
+
+
+def _from_peak(document: Document, change: Mapping[str, Any]) -> bool:
+    """Whether the change starts from the signal's highest level, within its noise."""
+    found = document["signals"].get(change["signal"])
+    if found is None or not is_number(change["from"]):
+        return False
+    tops = [point["value"] for point in found["key_points"] if point["name"] == "peak"]
+    noise = found["noise_sd"] if is_number(found["noise_sd"]) else 0.0
+    return bool(tops) and tops[0] - change["from"] <= noise
 
 
 def _certainty(change: Mapping[str, Any]) -> str:
     parts = []
-    lo, hi = change["step_interval"]
-    if change["kind"] in ("drop", "slow_decline", "rise", "level_shift", "variance_change") and lo != hi:
+    low, high = change["step_interval"]
+    if change["kind"] in _ONSET_KINDS and low != high:
         parts.append("onset between steps {lo} and {hi}")
     if change["p_value"] is not None:
-        parts.append("p {p} for the whole run")
+        parts.append("p {p}")
     return " (" + ", ".join(parts) + ")" if parts else ""
+
+
+def _recovery(change: Mapping[str, Any]) -> str:
+    if not is_number(change["recovered"]) or change["recovered_by"] is None:
+        return ""
+    if change["recovered"] <= 0:
+        return " Nothing of this has come back by the end of the run."
+    return " By step {back} it has recovered {share} % of this."

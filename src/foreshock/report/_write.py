@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.analysis import Analysis, analyze
-from foreshock.diagnosis import open_causes, what_to_log
+from foreshock.diagnosis import OpenCause, open_causes, what_to_log
 from foreshock.errors import UsageError
 from foreshock.report.document import build
 from foreshock.run import Run
@@ -23,21 +23,27 @@ _NAMES = {
     "svg": "charts.svg",
     "pdf": "charts.pdf",
 }
+_DRAWN = {"png", "svg", "pdf"}
+_Maker = Callable[[Path], None]
 
 
 def write(
     run: Run,
     folder: str | Path,
     *,
+    analysis: Analysis | None = None,
+    causes: Sequence[OpenCause] | None = None,
     formats: Sequence[str] = FORMATS,
     signals: list[str] | None = None,
     smooth: int | None = None,
 ) -> list[Path]:
-    """Analyse `run` and write its report into `folder` (created where missing); returns the files.
+    """Write the report of `run` into `folder` (created where missing); returns the files in the order asked.
 
     Args:
         run: as `open_run` returns it.
-        folder: where to.
+        folder: where to; files of an earlier report are replaced one by one, each at once.
+        analysis: what `analyze(run)` said, where that was done already.
+        causes: what `open_causes(run, analysis)` said, where that was done already.
         formats: any of "html", "md", "json", "png", "svg", "pdf".
         signals: signals to analyse and draw; default: all that the dictionary knows, the two main ones drawn.
         smooth: overlay a centred median of this many steps in the charts; the raw line stays.
@@ -46,8 +52,10 @@ def write(
         UsageError: an unknown format, or the folder cannot be written.
         MetricError: `signals` names something that the run does not have.
     """
-    analysis = analyze(run, signals=signals)
-    document = build(run, analysis, open_causes(run, analysis), what_to_log(run))
+    _check(formats)
+    analysis = analyze(run, signals=signals) if analysis is None else analysis
+    causes = open_causes(run, analysis) if causes is None else causes
+    document = build(run, analysis, causes, what_to_log(run))
     return write_all(document, run, analysis, folder, formats=formats, signals=signals, smooth=smooth)
 
 
@@ -62,30 +70,46 @@ def write_all(
     smooth: int | None = None,
 ) -> list[Path]:
     """Like `write`, for a document that was built already."""
+    _check(formats)
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # before the slow part: a bad folder fails at once
+        makers = _makers(document, run, analysis, formats, signals, smooth)
+        return [_atomically(folder / _NAMES[name], makers[name]) for name in formats]
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UsageError(f"cannot write into {folder}: {reason}; choose another folder") from error
+
+
+def _check(formats: Sequence[str]) -> None:
     unknown = [name for name in formats if name not in _NAMES]
     if unknown:
         raise UsageError(f"unknown format {unknown[0]!r}; there are: {', '.join(_NAMES)}")
-    folder = Path(folder)
-    makers: dict[str, Callable[[Path], None]] = {
+
+
+def _makers(
+    document: dict[str, Any],
+    run: Run,
+    analysis: Analysis,
+    formats: Sequence[str],
+    signals: list[str] | None,
+    smooth: int | None,
+) -> dict[str, _Maker]:
+    """How each format is written; matplotlib and jinja2 are imported only where they are needed."""
+    makers: dict[str, _Maker] = {
         "json": lambda path: _json(document, path),
         "md": lambda path: _markdown(document, path, with_charts="png" in formats),
         "html": lambda path: _html(document, run, analysis, path),
     }
-    if {"png", "svg", "pdf"} & set(formats):
+    if _DRAWN & set(formats):
         from foreshock.report.figure import draw, save
 
         figure = draw(run, analysis, signals=signals, smooth=smooth)
-        makers.update(dict.fromkeys(("png", "svg", "pdf"), lambda path: save(figure, path)))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return [_atomically(folder / _NAMES[name], makers[name]) for name in formats]
-    except OSError as error:
-        raise UsageError(
-            f"cannot write the report into {folder}: {error.strerror or error}; choose another folder with --out"
-        ) from error
+        makers.update(dict.fromkeys(_DRAWN, lambda path: save(figure, path)))
+    return makers
 
 
-def _atomically(path: Path, make: Callable[[Path], None]) -> Path:
+def _atomically(path: Path, make: _Maker) -> Path:
     handle, name = tempfile.mkstemp(prefix=".", suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
@@ -93,7 +117,7 @@ def _atomically(path: Path, make: Callable[[Path], None]) -> Path:
         make(temporary)
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~umask)  # mkstemp made it private
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,7 +1,8 @@
 """The report as one JSON document, `foreshock.report/1`: every other output is made from it.
 
-`docs/json.md` describes each field. Numbers are full precision; what JSON cannot hold is written as the strings
-"NaN", "Infinity" and "-Infinity", because a value that is not finite is evidence and not a gap.
+`docs/json.md` describes each field. Numbers are full precision; what JSON cannot hold is written as the
+strings "NaN", "Infinity" and "-Infinity", because a value that is not finite is evidence and not a gap (null
+is what is unknown or does not apply).
 """
 
 from __future__ import annotations
@@ -18,8 +19,12 @@ from foreshock.analysis import Analysis, Change, SignalAnalysis
 from foreshock.diagnosis import OpenCause
 from foreshock.report.narrative import narrate, summarize
 from foreshock.run import Run
+from foreshock.signals import catalogue
 
 SCHEMA = "foreshock.report/1"
+INTERVAL_LEVEL = 0.95  # of every step_interval
+_MOVES = ("drop", "rise", "level_shift", "slow_decline")
+_LARGEST_INT = 2**63 - 1
 
 
 def build(
@@ -37,7 +42,7 @@ def build(
         "schema": SCHEMA,
         "version": __version__,
         "run": _run(run),
-        "signals": {name: _signal(found) for name, found in analysis.signals.items()},
+        "signals": {name: _signal(found, run) for name, found in analysis.signals.items()},
         "primary": list(analysis.primary),
         "changes": [_change(change) for change in analysis.changes],
         "relations": [dataclasses.asdict(relation) for relation in analysis.relations],
@@ -45,9 +50,10 @@ def build(
         "verdict": analysis.verdict,
         "reasons": list(analysis.reasons),
         "false_alarm_rate": analysis.false_alarm_rate,
-        "interval_level": 0.95,
+        "interval_level": INTERVAL_LEVEL,
         "causes": [dataclasses.asdict(cause) for cause in causes],
         "to_log": [{"signal": signal, "why": why} for signal, why in to_log],
+        "counts": _counts(run, analysis, causes),
     }
     document = plain(document)
     summary = summarize(document)
@@ -58,21 +64,26 @@ def build(
 
 
 def plain(value: Any) -> Any:
-    """The same value in JSON's own types; non-finite numbers become strings."""
+    """The same value in JSON's own types; non-finite numbers become strings, broken text is mended."""
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {_text(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
     if isinstance(value, (int, np.integer)):
-        return int(value)
+        return int(value) if abs(int(value)) <= _LARGEST_INT else str(value)
     if isinstance(value, (float, np.floating)):
         number = float(value)
         if math.isfinite(number):
             return number
         return "NaN" if number != number else ("Infinity" if number > 0 else "-Infinity")
-    return value if value is None else str(value)
+    return value if value is None else _text(value)
+
+
+def _text(value: object) -> str:
+    """Text that UTF-8 can hold: a lone surrogate (from bytes that were no text) becomes "?"."""
+    return str(value).encode("utf-8", "replace").decode("utf-8")
 
 
 def _run(run: Run) -> dict[str, Any]:
@@ -95,26 +106,58 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _signal(found: SignalAnalysis) -> dict[str, Any]:
+def _signal(found: SignalAnalysis, run: Run) -> dict[str, Any]:
+    column = run.columns.get(found.name)
+    levels = [level for phase in found.phases for level in (phase.start_value, phase.end_value)]
+    sd = found.noise.sd if found.noise else None
+    starts = [point.value for point in found.key_points if point.name == "start"]
     return {
         "key": found.key,
-        "title": found.title,
+        "title": _title(found),
         "unit": found.unit,
+        # A plain name such as "response_length" in a home-made log says nothing about its unit.
+        "unit_known": bool(found.unit) and column is not None and column.via == "dictionary",
         "good": found.good,
         "count": found.count,
         "first": found.first,
         "last": found.last,
         "min": found.min,
         "max": found.max,
-        "noise_sd": found.noise.sd if found.noise else None,
+        "noise_sd": sd,
         "noise": dataclasses.asdict(found.noise) if found.noise else None,
+        "gain": max(levels) - starts[0] if starts and levels else None,
+        "range_sigma": (max(levels) - min(levels)) / sd if sd and levels else None,
         "phases": [dataclasses.asdict(phase) for phase in found.phases],
         "key_points": [dataclasses.asdict(point) for point in found.key_points],
     }
 
 
+def _title(found: SignalAnalysis) -> str:
+    """The signal's title; one of several of a kind ("reward_component_mean/format") keeps its own name."""
+    base, _, part = found.name.partition("/")
+    if part and found.title == found.name and base in catalogue():
+        return f"{catalogue()[base].title} {part}"
+    return found.title
+
+
 def _change(change: Change) -> dict[str, Any]:
     fields = dataclasses.asdict(change)
-    fields["from"] = fields.pop("from_value")
-    fields["to"] = fields.pop("to_value")
+    before, after = fields.pop("from_value"), fields.pop("to_value")
+    fields["from"], fields["to"] = before, after
+    comparable = change.kind in _MOVES and before > 0 and after > 0
+    fields["times"] = after / before if comparable else None
     return fields
+
+
+def _counts(run: Run, analysis: Analysis, causes: Sequence[OpenCause]) -> dict[str, int]:
+    """What the sentences count."""
+    significant = [change for change in analysis.changes if change.significant]
+    return {
+        "signals": len(analysis.signals),
+        "significant": len(significant),
+        "significant_elsewhere": sum(change.signal not in analysis.primary for change in significant),
+        "causes": len(causes),
+        "repairs": len(run.notes),
+        "limits": len(analysis.quality),
+        "unrecognised": len(run.unrecognised),
+    }

@@ -1,87 +1,107 @@
 """The report in words, in the order people read such figures.
 
-Overview; axes and series; each chart by phases with its key data points; key observations; interpretation;
-notable anomalies; what would decide the cause. Each section is {"id", "title", "text", "table"}, its text a
-list of sentences from `_numbers.Writer`: every number they say is a field of the document.
+Overview; axes and series; each chart by phases with its key data points; the other signals; key
+observations; interpretation; notable anomalies; what would decide the cause; data quality. Each section is
+{"id", "title", "text", "table"}, its text a list of sentences from `_numbers.Writer`: every number they say
+is a field of the document.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from foreshock.report import _findings
-from foreshock.report._numbers import Gap, Sentence, Writer, pointer, show_value
+from foreshock.report import _findings, _meaning
+from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, pointer
 from foreshock.report._phrases import (
     POINT_NAMES,
     capital,
     change_sentence,
     decimals,
+    noise_sentence,
     phase_sentence,
     title,
     unit,
+    unit_text,
 )
 
-Document = Mapping[str, Any]
 Section = dict[str, Any]
 
-VERDICTS = {
+_VERDICTS = {
     "healthy": "Nothing in these curves calls for action.",
     "watch": "Nothing is lost yet, but something here deserves a look.",
     "trouble": "Something went wrong in this run.",
-    "cannot tell": "These data do not allow a verdict.",
+    "cannot tell": "These data do not allow a verdict",
 }
+_IN_SUMMARY = 3  # changes told in the summary
 
 
 def summarize(document: Document) -> list[Sentence]:
-    """One paragraph: verdict, the two curves from start to end, the main findings."""
+    """One paragraph: verdict, what happened, the course of the two curves, what stays open."""
     write = Writer(document)
-    sentences = [write.say(VERDICTS[document["verdict"]])]
+    sentences = _verdict(write)
     if document["run"]["steps"]["count"] == 0:
         return sentences
-    sentences += [
-        _course(write, name) for name in document["primary"] if document["signals"][name]["key_points"]
-    ]
-    found = _findings.notable(document)
-    sentences += [change_sentence(write, index) for index in found[:3]]
+    found = [i for i in _findings.notable(document) if _findings.is_primary(document, i)]
+    sentences += [change_sentence(write, index, brief=True) for index in found[:_IN_SUMMARY]]
+    sentences += _findings.more_changes(write, len(found) - _IN_SUMMARY)
     if not found:
         sentences += _findings.nothing_significant(write)
+    sentences += [_course(write, name) for name in document["primary"]]
+    sentences += _findings.decoupled(write)
+    if document["verdict"] != "healthy":
+        sentences += _meaning.cause_honesty(write) + _meaning.remaining(write)
     return sentences
 
 
 def narrate(document: Document) -> list[Section]:
-    """All sections of the report."""
+    """All sections of the report that have something to say."""
     write = Writer(document)
     sections = [_overview(write), _axes(write)]
     sections += [_detail(write, name) for name in document["primary"]]
     sections += [
-        _findings.observations(write),
-        _findings.interpretation(write),
-        _findings.anomalies(write),
-        _findings.deciding(write),
+        _section("others", "Other signals", _findings.others(write)),
+        _section("observations", "Key observations", *_findings.observations(write)),
+        _section("interpretation", "Interpretation", _meaning.interpretation(write)),
+        _section("anomalies", "Notable anomalies", *_findings.anomalies(write)),
+        _section("decide", "What would decide the cause", *_meaning.deciding(write)),
+        _section("quality", "Data quality and repairs", *_findings.quality(write)),
     ]
     return [section for section in sections if section["text"] or section["table"]]
 
 
-def section(id: str, heading: str, text: list[Sentence], table: dict[str, Any] | None = None) -> Section:
-    """One section of the narrative."""
+def _section(id: str, heading: str, text: list[Sentence], table: dict[str, Any] | None = None) -> Section:
     return {"id": id, "title": heading, "text": text, "table": table}
 
 
+def _verdict(write: Writer) -> list[Sentence]:
+    verdict = write.document["verdict"]
+    if verdict != "cannot tell":
+        return [write.say(_VERDICTS[verdict])]
+    reasons = write.document["reasons"]
+    gaps: dict[str, Gap | str] = {f"r{i}": Gap(pointer("reasons", i), "quote") for i in range(len(reasons))}
+    why = "; ".join(f"{{{name}}}" for name in gaps)
+    return [write.say(_VERDICTS[verdict] + (f": {why}." if why else "."), **gaps)]
+
+
 def _overview(write: Writer) -> Section:
-    document = write.document
+    run = write.document["run"]
     steps = pointer("run", "steps")
+    count = run["steps"]["count"]
+    text = "The run {id} has no logged steps"
+    if count:
+        span = ", from step {first} to step {last}" if count > 1 else ", step {first}"
+        text = "The run {id} has {count} logged " + ("steps" if count > 1 else "step") + span
+    text += "; read as {format}" + (", logged by {framework}." if run["framework"] else ".")
     first = write.say(
-        "The run `{id}` has {count} logged steps, from step {first} to step {last}{framework}."
-        if document["run"]["steps"]["count"]
-        else "The run `{id}` has no logged steps.",
-        id=str(document["run"]["id"]).replace("`", "'"),
+        text,
+        id=name_of(run["id"]),
+        format=name_of(run["format"]),
+        framework=name_of(run["framework"]),
         count=Gap(f"{steps}/count", "count"),
         first=Gap(f"{steps}/first", "step"),
         last=Gap(f"{steps}/last", "step"),
-        framework=f", logged by `{document['run']['framework']}`" if document["run"]["framework"] else "",
     )
-    return section("overview", "Overview", [first, *summarize(document)])
+    return _section("overview", "Overview", [first, *summarize(write.document)])
 
 
 def _course(write: Writer, name: str) -> Sentence:
@@ -91,75 +111,92 @@ def _course(write: Writer, name: str) -> Sentence:
     points = {point["name"]: index for index, point in enumerate(found["key_points"])}
     base = pointer("signals", name, "key_points")
     places = decimals(document, name)
+    gaps: dict[str, Gap | str] = {"name": capital(title(document, name)), "unit": unit(document, name)}
     if "start" not in points or "end" not in points:
-        return write.say("{name} has too few points to describe.", name=capital(title(document, name)))
-    text = "{name} goes from {a} to {b}{unit}"
-    gaps: dict[str, Gap | str] = {
-        "name": capital(title(document, name)),
-        "a": Gap(f"{base}/{points['start']}/value", "value", places),
-        "b": Gap(f"{base}/{points['end']}/value", "value", places),
-        "unit": unit(document, name),
-    }
-    extreme = "trough" if found["good"] == "down" else "peak"
-    if extreme in points and found["key_points"][points[extreme]]["step"] not in (
-        found["key_points"][points["start"]]["step"],
-        found["key_points"][points["end"]]["step"],
-    ):
-        text += (
-            f", with its {'lowest' if extreme == 'trough' else 'highest'} level of {{top}} at step {{when}}"
+        only = Gap(f"{pointer('signals', name)}/last", "value", places)
+        return write.say(
+            "{name} has too few points to describe; the last is {last}{unit}.", last=only, **gaps
         )
+    gaps["a"] = Gap(f"{base}/{points['start']}/value", "value", places)
+    gaps["b"] = Gap(f"{base}/{points['end']}/value", "value", places)
+    steps = {key: found["key_points"][index]["step"] for key, index in points.items()}
+    if steps["start"] == steps["end"]:
+        return write.say("{name} is {a}{unit} at the one step where it is logged.", **gaps)
+    extreme, word = ("trough", "lowest") if found["good"] == "down" else ("peak", "highest")
+    if extreme in points and steps[extreme] not in (steps["start"], steps["end"]):
         gaps["top"] = Gap(f"{base}/{points[extreme]}/value", "value", places)
         gaps["when"] = Gap(f"{base}/{points[extreme]}/step", "step")
-    return write.say(text + ".", **gaps)
+        return write.say(
+            "{name} starts at {a}{unit}, has its " + word + " level of {top} at step {when} and ends at {b}.",
+            **gaps,
+        )
+    return write.say("{name} goes from {a} to {b}{unit}.", **gaps)
 
 
 def _axes(write: Writer) -> Section:
     document = write.document
-    rows = []
+    if not document["signals"]:
+        return _section("axes", "Axes and series", [])
+    rows: list[list[Gap | str]] = []
     for name, found in document["signals"].items():
-        places = decimals(document, name)
+        base, places = pointer("signals", name), decimals(document, name)
         rows.append(
             [
-                found["title"],
-                found["unit"] or "unit unknown",
-                found["key"],
-                str(found["count"]),
-                show_value(found["min"], places),
-                show_value(found["max"], places),
-                show_value(found["noise_sd"], places + 1) if found["noise_sd"] is not None else "unknown",
+                str(found["title"]),
+                unit_text(found),
+                name_of(found["key"]),
+                Gap(f"{base}/count", "count"),
+                Gap(f"{base}/min", "value", places),
+                Gap(f"{base}/max", "value", places),
+                Gap(f"{base}/noise_sd", "figures"),
             ]
         )
-    text = [
+    text = [_series(write, name) for name in document["primary"]]
+    text.append(
         write.say(
-            "Each chart has the training step on its horizontal axis. The raw values are drawn and analysed; "
-            "smoothing, where shown, is for the eye only."
+            "Every chart has the training step on its horizontal axis. The raw values are drawn and "
+            "analysed; smoothing, where shown, is for the eye only."
         )
-    ]
+    )
     columns = ["signal", "unit", "logged as", "points", "lowest", "highest", "noise sd"]
-    return section("axes", "Axes and series", text, {"columns": columns, "rows": rows})
+    return _section("axes", "Axes and series", text, write.table(columns, rows))
+
+
+def _series(write: Writer, name: str) -> Sentence:
+    """What one chart shows: the key it was logged under, its unit, its range and its steps."""
+    document = write.document
+    found = document["signals"][name]
+    base, places = pointer("signals", name), decimals(document, name)
+    column = document["run"]["columns"].get(name)
+    changed = bool(column) and column["transform"] != "identity"
+    text = "{name}: logged as {key}" + (" (converted: {transform})" if changed else "")
+    text += ", in {unit}, " if found["unit_known"] else ", unit not stated by the log, "
+    text += "{count} values between {low} and {high}." if found["count"] != 1 else "{count} value: {low}."
+    return write.say(
+        text,
+        name=capital(title(document, name)),
+        key=name_of(found["key"]),
+        transform=name_of(column["transform"] if column else ""),
+        unit=str(found["unit"]),
+        count=Gap(f"{base}/count", "count"),
+        low=Gap(f"{base}/min", "value", places),
+        high=Gap(f"{base}/max", "value", places),
+    )
 
 
 def _detail(write: Writer, name: str) -> Section:
+    """One chart: its phases, its noise, its key data points."""
     document = write.document
     found = document["signals"][name]
     places = decimals(document, name)
     text = [phase_sentence(write, name, index) for index in range(len(found["phases"]))]
-    if isinstance(found["noise_sd"], (int, float)) and found["noise_sd"] > 0:
-        text.append(
-            write.say(
-                "From one step to the next it scatters by {sd}{unit} (standard deviation around its trend).",
-                sd=Gap(pointer("signals", name, "noise_sd"), "value", places + 1),
-                unit=unit(document, name),
-            )
-        )
-    rows = [
-        [
-            POINT_NAMES.get(point["name"], str(point["name"]).replace("_", " ")),
-            str(point["step"]),
-            show_value(point["value"], places),
-            show_value(point["raw"], places),
-        ]
-        for point in found["key_points"]
-    ]
-    table = {"columns": ["key point", "step", "level", "logged value"], "rows": rows} if rows else None
-    return section(f"signal-{name}", f"{found['title']} by phases", text, table)
+    text += _findings.growth(write, name) + noise_sentence(write, name)
+    rows: list[list[Gap | str]] = []
+    for index, point in enumerate(found["key_points"] if found["count"] > 1 else ()):
+        base = pointer("signals", name, "key_points", index)
+        what = POINT_NAMES.get(point["name"], str(point["name"]).replace("_", " "))
+        value = Gap(f"{base}/value", "value", places)
+        raw: Gap | str = Gap(f"{base}/raw", "value", places) if is_number(point["raw"]) else str(point["raw"])
+        rows.append([what, Gap(f"{base}/step", "step"), value, raw])
+    table = write.table(["key point", "step", "level", "logged value"], rows)
+    return _section(f"signal-{name}", f"{found['title']} by phases", text, table)
