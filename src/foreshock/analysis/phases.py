@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from foreshock.analysis._records import Change, Noise, Phase
-from foreshock.analysis.segments import Segment, Sums, boundaries, fit
+from foreshock.analysis.segments import Lines, Segment, boundaries, fit
 from foreshock.run import FloatArray, IntArray
 
 _MOST_PHASES = 5
@@ -78,11 +78,11 @@ def _apart(bound: int, forced: Sequence[int]) -> bool:
 
 def _thin(x: FloatArray, y: FloatArray, bounds: list[int], forced: Sequence[int]) -> list[int]:
     """Remove the boundary whose loss costs least until at most five phases are left."""
-    sums = Sums(x, y)
+    lines = Lines(x, y)
     while len(bounds) >= _MOST_PHASES:
         edges = [0, *bounds, len(y)]
         left, cut, right = (np.array(part) for part in (edges[:-2], edges[1:-1], edges[2:]))
-        loss = sums.cost(left, right) - sums.cost(left, cut) - sums.cost(cut, right)
+        loss = lines.error(left, right) - lines.error(left, cut) - lines.error(cut, right)
         if set(bounds) - set(forced):
             loss[np.isin(cut, list(forced))] = np.inf
         bounds = [bound for bound in bounds if bound != cut[int(np.argmin(loss))]]

@@ -1,14 +1,11 @@
-"""Where a curve changes its course: optimal partitioning into straight segments.
+"""Where a signal changes its level or its trend: straight lines between change points.
 
-The curve is cut into segments, each fitted by a straight line; the number of segments is what minimises
-residual sum of squares / scale + 3 log n per segment (two coefficients and a place, as BIC counts them).
-The scale lies between the variance of the whole curve and that of its noise, on a logarithmic axis one third
-of the way: with the noise alone, a smooth autocorrelated curve is cut into dozens of pieces; with the whole
-variance alone (what standardising a series amounts to), small steps on long curves are missed.
-`design/segmentation.md` has the measurements.
+Two passes. The first finds the best partition into straight lines at a low price, so that nothing is
+missed; the second takes boundaries away, the weakest first, until each one left is worth more than noise
+that remembers itself could fake. `design/segmentation.md` says how this was chosen.
 
-Source: Jackson et al. 2005, "An algorithm for optimal partitioning of data on an interval" (the exact
-search); Killick, Fearnhead & Eckley 2012 for the penalised cost.
+Source: Jackson et al. 2005, "An algorithm for optimal partitioning of data on an interval" (first pass);
+Yao 1988 and Bai & Perron 1998 for counting parameters as BIC does and for the long-run variance.
 """
 
 from __future__ import annotations
@@ -21,16 +18,29 @@ import numpy.typing as npt
 
 from foreshock.run import FloatArray, IntArray
 
-_SHARE = 1 / 3  # how far the scale goes from the variance of the curve towards that of the noise
-_PENALTY = 3.0  # times log(n) for each segment
-_SHORTEST = 3  # points in a segment
-_MOST = 1000  # points that the search looks at; longer curves are averaged into blocks first
-_FLOOR = 1e-3  # of the variance: the least noise that is believed
+CANDIDATE_PRICE = 0.25  # of a boundary in the first pass, in log(n) times the variance of the signal
+BOUNDARY_PRICE = 3.5  # in the second pass, in log(n) times the long-run variance of the residuals
+LINE_PRICE = 1.0  # what a slope must gain over a level, in the same unit: BIC's price of one parameter
+SHORTEST = 4  # points of a segment
+LONGEST = 1000  # points beyond which means of blocks are partitioned
+SPIKE = 4.0  # robust standard deviations from the median of its neighbours that make a spike
+
+_PHI_LIMIT = 0.97
+_FLOOR = 1e-9  # of the variance of the signal: what counts as an exact fit
+_CLIP = 3.0  # robust standard deviations to which outliers are drawn in before a line's second fit
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A straight piece of a curve: points `start` to `stop` (exclusive) and the line through them."""
+    """A straight piece of a signal.
+
+    Attributes:
+        start: first index.
+        stop: one past the last index.
+        start_level: fitted value at the first point.
+        end_level: fitted value at the last point.
+        sd: standard deviation of the points around the fit, outliers drawn in.
+    """
 
     start: int
     stop: int
@@ -40,128 +50,227 @@ class Segment:
 
 
 def change_points(y: npt.ArrayLike) -> list[int]:
-    """Where a curve changes its course: the 0-based first index of every new segment.
+    """Find where a signal changes its level or its trend.
 
-    Decides by straight pieces, so a steady climb is one segment and not a staircase. Says nothing about
-    significance (`analyze` does), cannot see a change within 3 points of an end or of another change, and sees
-    no change of scatter alone. NaN and infinities are skipped and keep their index. O(n^2) for up to 1,000
-    points; longer curves are searched in blocks of means first, then on the raw points around each change.
+    A growth curve becomes a few straight lines, not stairs, and slow wander of the noise is not taken for
+    change. It cannot see a change of scatter alone, a spike (one or two points), or two changes closer than
+    4 points; beyond 1,000 points, two changes closer than n / 250. It says nothing about significance:
+    `analyze` gives a p-value for each event.
+
+    Memory is O(n); time is O(n^2) up to 1,000 points and O(n) beyond.
 
     Args:
-        y: shape (n,), equally spaced.
+        y: shape (n,), equally spaced; NaN and infinities count as missing, the index goes on.
 
     Returns:
-        indices in increasing order, without 0; empty for fewer than 6 finite points or a constant.
+        The 0-based first index of every segment after the first, increasing; empty for fewer than 8 finite
+        points and for a constant.
 
-    >>> change_points([1.0, 1.1, 0.9, 1.0, 5.0, 5.1, 4.9, 5.0])
-    [4]
+    >>> change_points([1.0] * 20 + [2.0] * 20)
+    [20]
+    >>> change_points(range(100))
+    []
     """
     values = np.asarray(y, dtype=np.float64).ravel()
     kept = np.flatnonzero(np.isfinite(values))
-    bounds = boundaries(kept.astype(np.float64), values[kept])
-    return [int(kept[bound]) for bound in bounds]
+    return [int(kept[bound]) for bound in boundaries(kept.astype(np.float64), values[kept])]
 
 
-def boundaries(x: FloatArray, y: FloatArray, most: int = _MOST) -> list[int]:
-    """Indices at which new segments begin, for finite `y` at the places `x` (both of shape (n,))."""
+def segment(steps: IntArray | FloatArray, y: FloatArray) -> list[Segment]:
+    """Describe a signal by straight lines between its change points.
+
+    Args:
+        steps: shape (n,), increasing.
+        y: shape (n,), finite.
+    """
+    x = np.asarray(steps, dtype=np.float64)
+    return fit(x, y, boundaries(x, y)) if len(y) else []
+
+
+def boundaries(x: FloatArray, y: FloatArray, most: int = LONGEST) -> list[int]:
+    """Indices at which new segments begin.
+
+    Args:
+        x: shape (n,), places of the points, increasing.
+        y: shape (n,), finite.
+        most: points that the search looks at; longer signals are averaged into as many blocks first.
+    """
     n = len(y)
-    spread = float(np.var(y)) if n else 0.0
-    if n < 2 * _SHORTEST or spread <= (1e-12 * max(float(np.abs(y).max()), 1e-300)) ** 2:
+    if n < 2 * SHORTEST or np.ptp(_scaled(y)) < 1e-12:
         return []
-    z = (y - y.mean()) / np.sqrt(spread)
-    width = -(-n // most)
-    if width == 1:
-        return _partition(Sums(x, z), z)
-    whole = n // width * width
-    blocks = z[:whole].reshape(-1, width).mean(axis=1)
-    places = x[:whole].reshape(-1, width).mean(axis=1)
-    coarse = [bound * width for bound in _partition(Sums(places, blocks), blocks)]
-    return _refine(Sums(x, z), coarse, width, n)
-
-
-class Sums:
-    """Running sums from which the cost of any straight segment follows at once."""
-
-    def __init__(self, x: FloatArray, y: FloatArray) -> None:
-        x = (x - x[0]) / max(float(x[-1] - x[0]), 1e-300)
-
-        def running(values: FloatArray) -> FloatArray:
-            return np.concatenate([[0.0], np.cumsum(values)])
-
-        self.x, self.y = running(x), running(y)
-        self.xx, self.xy, self.yy = running(x * x), running(x * y), running(y * y)
-
-    def cost(self, start: IntArray | int, stop: IntArray | int) -> FloatArray:
-        """Residual sum of squares of the line through the points `start` to `stop` (exclusive)."""
-        m = np.asarray(np.subtract(stop, start), dtype=np.float64)
-        sx, sy = self.x[stop] - self.x[start], self.y[stop] - self.y[start]
-        vx = self.xx[stop] - self.xx[start] - sx * sx / m
-        vy = self.yy[stop] - self.yy[start] - sy * sy / m
-        cxy = self.xy[stop] - self.xy[start] - sx * sy / m
-        explained = np.divide(cxy * cxy, vx, out=np.zeros_like(vy), where=vx > 1e-18)
-        return np.asarray(np.maximum(vy - explained, 0.0))
-
-
-def _partition(sums: Sums, z: FloatArray) -> list[int]:
-    """The exact minimum over all partitions of the standardised curve `z`."""
-    n = len(z)
-    differences = np.diff(z)
-    noise = (1.4826 * float(np.median(np.abs(differences - np.median(differences))))) ** 2 / 2
-    scale = max(noise, _FLOOR) ** _SHARE
-    penalty = _PENALTY * float(np.log(n))
-    best = np.full(n + 1, np.inf)
-    best[0] = -penalty
-    cut_before = np.zeros(n + 1, dtype=np.int64)
-    for stop in range(_SHORTEST, n + 1):
-        starts = np.arange(stop - _SHORTEST + 1)
-        totals = best[: len(starts)] + sums.cost(starts, stop) / scale
-        cut_before[stop] = int(np.argmin(totals))
-        best[stop] = totals[cut_before[stop]] + penalty
-    cuts = []
-    stop = n
-    while stop > 0:
-        stop = int(cut_before[stop])
-        if stop > 0:
-            cuts.append(stop)
-    return cuts[::-1]
-
-
-def _refine(sums: Sums, coarse: Sequence[int], width: int, n: int) -> list[int]:
-    """Move each cut to the best raw point within one block, its neighbours held."""
-    cuts = [0, *coarse, n]
-    for k in range(1, len(cuts) - 1):
-        low = max(cuts[k - 1] + _SHORTEST, cuts[k] - width)
-        high = min(cuts[k + 1] - _SHORTEST, cuts[k] + width)
-        if low <= high:
-            tried = np.arange(low, high + 1)
-            total = sums.cost(np.full(len(tried), cuts[k - 1]), tried) + sums.cost(
-                tried, np.full(len(tried), cuts[k + 1])
-            )
-            cuts[k] = int(tried[int(np.argmin(total))])
-    return cuts[1:-1]
+    y = _standardised(_without_spikes(_scaled(y)))
+    if not y.any():
+        return []
+    if n <= most:
+        lines = Lines(x, y)
+        return _eliminate(lines, _candidates(lines))
+    edges = np.linspace(0, n, most + 1).astype(np.int64)
+    size = np.diff(edges)
+    means = [np.add.reduceat(column, edges[:-1]) / size for column in (x, y)]
+    blocks = Lines(means[0], _standardised(means[1]))
+    return _refine(Lines(x, y), edges, _eliminate(blocks, _candidates(blocks)))
 
 
 def fit(x: FloatArray, y: FloatArray, bounds: Sequence[int]) -> list[Segment]:
-    """The segments between `bounds` with a line through each; outliers are drawn in before a second fit."""
+    """The line through each stretch between `bounds`; outliers are drawn in before a second fit."""
     edges = [0, *bounds, len(y)]
-    return [
-        _line(x, y, start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True) if stop > start
-    ]
+    return [_line(x, y, start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
 
 
 def _line(x: FloatArray, y: FloatArray, start: int, stop: int) -> Segment:
-    here, values = x[start:stop], y[start:stop].copy()
-    if len(values) < 3 or here[-1] == here[0]:
-        return Segment(start, stop, float(values[0]), float(values[-1]), float(values.std()))
+    unit = float(np.abs(y[start:stop]).max()) or 1.0
+    here, there = x[start:stop], y[start:stop] / unit
+    values, line = there, there
+    if len(there) < 3:
+        return Segment(start, stop, float(y[start]), float(y[stop - 1]), 0.0)
     centred = here - here.mean()
-    line = values
     for _ in range(2):
-        slope = float(centred @ values / (centred @ centred))
-        line = values.mean() + slope * centred
-        residual = y[start:stop] - line
-        reach = 3 * 1.4826 * float(np.median(np.abs(residual - np.median(residual))))
+        line = values.mean() + float(centred @ values / (centred @ centred)) * centred
+        residual = there - line
+        reach = _CLIP * 1.4826 * float(np.median(np.abs(residual)))
         values = line + np.clip(residual, -reach, reach) if reach > 0 else values
-    low, high = float(y[start:stop].min()), float(y[start:stop].max())
-    ends = np.clip(line[[0, -1]], low, high)  # a line may not leave the values that it describes
-    sd = float(np.sqrt(np.mean((values - line) ** 2) * len(values) / max(len(values) - 2, 1)))
-    return Segment(start, stop, float(ends[0]), float(ends[1]), sd)
+    ends = np.clip(line[[0, -1]], there.min(), there.max())  # a line may not leave the values it describes
+    rest = values - line
+    sd = float(np.sqrt(rest @ rest / max(len(rest) - 2, 1)))
+    return Segment(start, stop, float(ends[0]) * unit, float(ends[1]) * unit, sd * unit)
+
+
+def _scaled(y: FloatArray) -> FloatArray:
+    """Values of magnitude 1 at most, so that squares of huge ones stay finite."""
+    return y / (float(np.abs(y).max()) or 1.0)
+
+
+def _standardised(y: FloatArray) -> FloatArray:
+    """Mean 0, standard deviation 1; all zero where the signal is constant."""
+    y = y - y.mean()
+    sd = float(y.std())
+    return y / sd if sd > 0 else np.zeros_like(y)
+
+
+def _without_spikes(y: FloatArray, half: int = 3) -> FloatArray:
+    """Put the median of its neighbours in place of each spike.
+
+    A spike is far off the median of the 7 points around it with at most one other such point among them;
+    more than two are a short change, and stay.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(y, half, mode="reflect"), 2 * half + 1)
+    middle = np.partition(windows, half, axis=-1)[:, half]
+    off = np.abs(y - middle)
+    # A signal that mostly stands still has no typical distance: its own spread takes the place.
+    far = off > SPIKE * (1.4826 * float(np.median(off)) or float(np.std(y)))
+    around = np.convolve(far, np.ones(2 * half + 1), mode="same")
+    return np.where(far & (around <= 2), middle, y)
+
+
+class Lines:
+    """Squared errors of levels and lines on any stretch, in constant time from running sums."""
+
+    def __init__(self, x: FloatArray, y: FloatArray) -> None:
+        span = float(x[-1] - x[0]) or 1.0
+        self.x = (x - x.mean()) / span
+        self.y = y
+        self.n = len(y)
+        columns = np.stack([self.x, y, self.x**2, self.x * y, y**2])
+        self.sums = np.pad(np.cumsum(columns, axis=-1), ((0, 0), (1, 0)))
+
+    def gains(self, start: IntArray, stop: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Of each stretch: squared error of its mean, what a slope takes off it, and that slope."""
+        x, y, xx, xy, yy = self.sums[:, stop] - self.sums[:, start]
+        count = np.maximum(stop - start, 1)
+        xx, xy, yy = xx - x**2 / count, xy - x * y / count, yy - y**2 / count
+        slope = np.divide(xy, xx, out=np.zeros_like(xy), where=xx > 0)
+        return np.maximum(yy, 0.0), slope * xy, slope
+
+    def error(self, start: IntArray, stop: IntArray, price: float = 0.0) -> FloatArray:
+        """Squared error of the cheaper of a level and a line that costs `price` more."""
+        level, gain, _ = self.gains(start, stop)
+        return np.asarray(np.maximum(level - np.maximum(gain - price, 0.0), 0.0))
+
+    def errors_up_to(self, stop: int, price: float) -> FloatArray:
+        """`error` of all stretches that end before `stop`, by their start; the search lives on its speed."""
+        many = stop - SHORTEST + 1
+        x, y, xx, xy, yy = self.sums[:, stop : stop + 1] - self.sums[:, :many]
+        share = 1.0 / np.arange(stop, SHORTEST - 1, -1)
+        xy -= x * y * share
+        xx -= x * x * share
+        yy -= y * y * share
+        xy *= xy
+        xy /= xx
+        xy -= price
+        np.maximum(xy, 0.0, out=xy)
+        yy -= xy
+        return np.asarray(np.maximum(yy, 0.0, out=yy))
+
+    def residuals(self, edges: IntArray, price: float) -> tuple[FloatArray, int]:
+        """What the best fits leave over at each point, and how many parameters they have."""
+        start, stop = edges[:-1], edges[1:]
+        _, gain, slope = self.gains(start, stop)
+        slope = np.where(gain > price, slope, 0.0)
+        count = stop - start
+        x, y = (self.sums[:2, stop] - self.sums[:2, start]) / count
+        line = np.repeat(y - slope * x, count) + np.repeat(slope, count) * self.x
+        return self.y - line, len(start) + int((gain > price).sum())
+
+
+def _candidates(lines: Lines) -> list[int]:
+    """Optimal partition at a low price: more boundaries than there are changes."""
+    n = lines.n
+    price = CANDIDATE_PRICE * float(np.log(n))
+    best = np.full(n + 1, np.inf)
+    best[0] = -price
+    last = np.zeros(n + 1, dtype=np.int64)
+    for stop in range(SHORTEST, n + 1):
+        total = lines.errors_up_to(stop, LINE_PRICE * price)
+        total += best[: len(total)]
+        last[stop] = k = int(total.argmin())
+        best[stop] = total[k] + price
+    found = []
+    stop = int(last[n])
+    while stop > 0:
+        found.append(stop)
+        stop = int(last[stop])
+    return found[::-1]
+
+
+def _eliminate(lines: Lines, cuts: Sequence[int]) -> list[int]:
+    """Take away the weakest boundary until each one left pays its price in long-run noise.
+
+    The noise is what the lines leave over: too many lines leave little and white noise, so the price is low
+    at first and rises as boundaries go.
+    """
+    unit = CANDIDATE_PRICE * float(np.log(lines.n))
+    cuts = list(cuts)
+    while cuts:
+        edges = np.array([0, *cuts, lines.n])
+        unit = _long_run_variance(lines, edges, LINE_PRICE * unit) * float(np.log(lines.n))
+        apart = lines.error(edges[:-1], edges[1:], LINE_PRICE * unit)
+        together = lines.error(edges[:-2], edges[2:], LINE_PRICE * unit)
+        worth = (together - apart[:-1] - apart[1:]) / unit
+        weakest = int(np.argmin(worth))
+        if worth[weakest] >= BOUNDARY_PRICE:
+            break
+        del cuts[weakest]
+    return cuts
+
+
+def _long_run_variance(lines: Lines, edges: IntArray, price: float) -> float:
+    """Variance of what the fits leave over, times what its lag-1 autocorrelation adds to sums of points."""
+    rest, parameters = lines.residuals(edges, price)
+    inside = np.ones(lines.n - 1, dtype=bool)
+    inside[edges[1:-1] - 1] = False
+    total = max(float(rest @ rest), _FLOOR * lines.n)
+    phi = min(max(float(rest[1:][inside] @ rest[:-1][inside]) / total, 0.0), _PHI_LIMIT)
+    spent = parameters + len(edges) - 2  # a boundary's place is fitted, too
+    return total / max(lines.n - spent, 1) * (1 + phi) / (1 - phi)
+
+
+def _refine(lines: Lines, edges: IntArray, coarse: Sequence[int]) -> list[int]:
+    """Move each boundary between blocks to the point within one block that splits its neighbourhood best."""
+    cuts = [0, *(int(edges[k]) for k in coarse), lines.n]
+    for i, k in enumerate(coarse, start=1):
+        at = np.arange(int(edges[k - 1]) + 1, int(edges[k + 1]))
+        total = lines.error(np.full_like(at, cuts[i - 1]), at) + lines.error(
+            at, np.full_like(at, cuts[i + 1])
+        )
+        cuts[i] = int(at[np.argmin(total)])
+    return cuts[1:-1]
