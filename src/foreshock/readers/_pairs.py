@@ -32,6 +32,7 @@ _INSIDE = re.compile(
 _COUNTED = re.compile(
     rf"(?P<key>{_KEY}?)[\s:=#]+(?P<value>\d+)(?:\s?/\s?(?P<total>\d+))?\s*(?:[:>\]]|\s-)\s+(?=\S)"
 )
+_BARRED = re.compile(r"\s*[|;\t•·]\s*|,\s+|,(?=[A-Za-z_])|\s+[-–—]+\s+")
 _SPLIT = re.compile(r"\s*[|;\t•·]\s*|,\s+|,(?=[A-Za-z_])|\s{2,}|\s+[-–—]+\s+")
 _BRACKET = re.compile(r"[\[(]\s*([^\[\]()]{1,60})\s*[\])]\s*[:\-]?\s*")
 _FRACTION = re.compile(r"(\d+)\s?/\s?(\d+)$")
@@ -89,7 +90,9 @@ def pairs(line: str) -> list[Pair]:
     line = _message(line)
     found: dict[str, Pair] = {}
     line = _counters(line, found)
-    pieces = [piece for piece in _SPLIT.split(line) if piece]
+    # "reward   0.5 | kl   0.01": blanks align the columns; without bars they part them.
+    split = _BARRED if "|" in line else _SPLIT
+    pieces = [piece for piece in split.split(line) if piece]
     for place, piece in enumerate(pieces):
         _piece(piece.strip(), place == len(pieces) - 1, found)
     return list(found.values())

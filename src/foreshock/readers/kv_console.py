@@ -249,13 +249,15 @@ class _Rows:
         self._ahead: dict[str, float] = {}
         self._row: dict[str, float] | None = None
         self._step: float | None = None
-        self._printed: list[Pair] = []
+        self._shapes: dict[str, str] = {}
         self._torn = 0
 
     def add(self, found: list[Pair], cut: bool) -> None:
         """Take the pairs of one line; `cut` where the line has no end and its last value may be cut."""
         if cut and found[-1].last:
             found = self._whole(found)
+            if not found:
+                return
         template = tuple(pair.key for pair in found)
         plan = self._plan
         # A cut row lacks its last keys: it is known by the counter it begins with.
@@ -269,10 +271,10 @@ class _Rows:
                 self._row.setdefault(pair.key, pair.value)
 
     def _whole(self, found: list[Pair]) -> list[Pair]:
-        """Without the last value, unless it has as many digits after the point as in the rows before."""
+        """Without the last value, unless it has the digits after the point that every row has there."""
         pair = found[-1]
-        before = [known.text for known in self._printed if known.key == pair.key]
-        if "." in pair.text and before and _shape(before[0]) == _shape(pair.text):
+        shape = _shape(pair.text)
+        if len(shape) > 1 and self._log.rows > 1 and self._shapes.get(pair.key) == shape:
             return found
         self._torn = 1
         return found[:-1]
@@ -282,6 +284,8 @@ class _Rows:
         counter = self._plan.counter
         values: dict[str, float] = {}
         self._step = None
+        last, shape = found[-1].key, _shape(found[-1].text)
+        self._shapes[last] = shape if self._shapes.get(last, shape) == shape else ""
         for pair in found:
             if pair.key == counter:
                 self._step = pair.value
@@ -289,7 +293,7 @@ class _Rows:
                     self._log.facts["total_steps"] = pair.total
             else:
                 values[pair.key] = pair.value
-        self._row, self._ahead, self._printed = values | self._ahead, {}, found
+        self._row, self._ahead = values | self._ahead, {}
 
     def _end(self) -> None:
         if self._row and (self._step is not None or self._plan.counter is None):
