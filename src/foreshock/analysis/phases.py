@@ -53,7 +53,7 @@ def phases(
         segments = fit(x, y, bounds)
         segments = [_between_levels(segment, steps, falls) for segment in segments]
         kinds = _kinds(steps, segments, y, noise, changes)
-        joined = _join(bounds, kinds, forced)
+        joined = _join(bounds, kinds, segments, forced)
         if joined == bounds:
             break
         bounds = joined
@@ -147,10 +147,15 @@ def _overlaps(changes: Sequence[Change], first: int, last: int, kinds: Sequence[
     )
 
 
-def _join(bounds: list[int], kinds: Sequence[str], forced: Sequence[int]) -> list[int]:
-    """The boundaries without the first one that stands between two phases of one kind."""
+def _join(
+    bounds: list[int], kinds: Sequence[str], segments: Sequence[Segment], forced: Sequence[int]
+) -> list[int]:
+    """The boundaries without the first one between two phases of one kind that meet without a jump."""
+    levels = [level for segment in segments for level in (segment.start_level, segment.end_level)]
+    jump = _VISIBLE * 2 * (max(levels) - min(levels))
     for index, bound in enumerate(bounds):
-        if kinds[index] == kinds[index + 1] and bound not in forced:
+        apart = abs(segments[index + 1].start_level - segments[index].end_level)
+        if kinds[index] == kinds[index + 1] and bound not in forced and apart <= jump:
             return [other for other in bounds if other != bound]
     return bounds
 
