@@ -69,15 +69,24 @@ def nothing_significant(write: Writer) -> list[Sentence]:
     ]
 
 
-def false_alarms(write: Writer) -> Sentence:
-    """The promise that stands behind the word significant."""
-    return write.say(
-        "A fall of the reward is called significant at a level at which at most {rate} % of healthy runs "
-        "show any; p-values allow for autocorrelation and for having searched the whole run, and intervals "
-        "hold the onset with {level} % confidence.",
-        rate=Gap("/false_alarm_rate", "share"),
-        level=Gap("/interval_level", "share"),
-    )
+def false_alarms(write: Writer) -> list[Sentence]:
+    """The promise that stands behind the word significant, and how to read the numbers of a change."""
+    text = [
+        write.say(
+            "A fall of the reward is called significant at a level at which at most {rate} % of healthy runs "
+            "show any.",
+            rate=Gap("/false_alarm_rate", "share"),
+        )
+    ]
+    if write.document["counts"]["significant"]:
+        text.append(
+            write.say(
+                "p-values allow for autocorrelation and for having searched the whole run; an onset interval "
+                "holds the onset with {level} % confidence.",
+                level=Gap("/interval_level", "share"),
+            )
+        )
+    return text
 
 
 def growth(write: Writer, name: str) -> list[Sentence]:
@@ -146,7 +155,8 @@ def decoupled(write: Writer) -> list[Sentence]:
             still = relation["b"] if moved == relation["a"] else relation["a"]
             text.append(
                 write.say(
-                    "The two decouple at step {at}: {moved} changes there and {still} does not follow.",
+                    "The two decouple at step {at}: {moved} changes there, {still} shows no move beyond "
+                    "its noise.",
                     at=Gap(pointer("relations", index, "decoupled_at"), "step"),
                     moved=title(document, moved),
                     still=title(document, still),
@@ -257,7 +267,7 @@ def anomalies(write: Writer) -> Told:
     if len(main) > _ANOMALIES:
         text.append(write.say("The table has the remaining ones."))
     if document["run"]["steps"]["count"] and document["verdict"] != "cannot tell":
-        text.append(false_alarms(write))
+        text += false_alarms(write)
     return text, _changes_table(write, order)
 
 
@@ -315,10 +325,12 @@ def _unrecognised(write: Writer) -> list[Sentence]:
         return []
     names = ", ".join(name_of(one_line(key)) for key in keys[:_NAMED_KEYS])
     more = " and others (all are in the JSON report)" if len(keys) > _NAMED_KEYS else ""
-    what = "{n} logged keys are" if len(keys) > 1 else "{n} logged key is"
+    what = "{n} logged keys are not in the dictionary and keep their names"
+    if len(keys) == 1:
+        what = "{n} logged key is not in the dictionary and keeps its name"
     return [
         write.say(
-            what + " not in the dictionary and stay under their own name: {names}" + more + ".",
+            what + ": {names}" + more + ".",
             n=Gap("/counts/unrecognised", "count"),
             names=names,
         )

@@ -182,7 +182,7 @@ def deciding(write: Writer) -> tuple[list[Sentence], dict[str, Any] | None]:
             str(cause["title"]),
             str(cause["why"]),
             str(cause["against"]) or "nothing in the log",
-            str(cause["decide"]),
+            str(cause["decide"]) if len(cause["decide"]) > 1 else "no experiment known",
         ]
         for cause in document["causes"]
     ]

@@ -62,7 +62,7 @@ def decimals_for(noise_sd: float | None, low: float, high: float) -> int:
     """
     largest = max(abs(low), abs(high))
     if not math.isfinite(largest) or largest == 0:
-        return 2
+        return 0
     if low == high:
         return min(len(f"{largest:.6g}".partition("e")[0].partition(".")[2]), 12)
     scale = (high - low) / _GRAIN
@@ -107,7 +107,7 @@ class Gap:
     """A gap of a template: where its number stands and how it is printed.
 
     Styles: "step" and "count" (integers), "value" (with `decimals`), "figures" (two significant ones),
-    "percent", "share" (a fraction shown as a percentage), "ratio", "correlation" (two decimals), "p" (with
+    "spread" (the same; what is nothing beside the `decimals` of the signal is 0), "percent", "share" (a fraction shown as a percentage), "ratio", "correlation" (two decimals), "p" (with
     "=" or "<"), "quote" (a text of the document, word for word).
     """
 
@@ -184,6 +184,7 @@ _SHOW: dict[str, Callable[[Any, int], str]] = {
     "count": lambda value, _: str(int(value)),
     "value": show_value,
     "figures": lambda value, _: show_figures(value),
+    "spread": lambda value, decimals: show_figures(value) if abs(value) > 10.0 ** -(decimals + 4) else "0",
     "percent": lambda value, _: show_percent(value),
     "ratio": lambda value, _: show_ratio(value),
     "correlation": lambda value, _: show_value(value, 2),

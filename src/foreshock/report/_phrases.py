@@ -57,7 +57,7 @@ def title(document: Document, name: str) -> str:
 
 
 def _lower(text: str) -> str:
-    """In lower case but for abbreviations: "Train Reward" -> "train reward", "KL to Reference" keeps its KL."""
+    """In lower case but for abbreviations: "Train Reward" -> "train reward", "KL Coefficient" keeps KL."""
     return re.sub(r"\b[A-Z][a-z]+\b", lambda word: word.group().lower(), text)
 
 
@@ -129,7 +129,7 @@ def noise_sentence(write: Writer, name: str) -> list[Sentence]:
     return [
         write.say(
             text + ".",
-            sd=Gap(f"{pointer('signals', name)}/noise_sd", "figures"),
+            sd=Gap(f"{pointer('signals', name)}/noise_sd", "spread", decimals(write.document, name)),
             phi=Gap(f"{base}/phi", "correlation"),
         )
     ]
@@ -151,8 +151,8 @@ def change_sentence(write: Writer, index: int, *, brief: bool = False) -> Senten
         "name": capital(title(write.document, change["signal"])),
         "a": Gap(f"{base}/from", "value", places),
         "b": Gap(f"{base}/to", "value", places),
-        "sd_a": Gap(f"{base}/from", "figures"),
-        "sd_b": Gap(f"{base}/to", "figures"),
+        "sd_a": Gap(f"{base}/from", "spread", places),
+        "sd_b": Gap(f"{base}/to", "spread", places),
         "unit": unit(write.document, change["signal"]),
         "at": Gap(f"{base}/step", "step"),
         "end": Gap(f"{base}/end_step", "step"),

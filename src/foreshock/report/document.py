@@ -19,7 +19,6 @@ from foreshock.analysis import Analysis, Change, SignalAnalysis
 from foreshock.diagnosis import OpenCause
 from foreshock.report.narrative import narrate, summarize
 from foreshock.run import Run
-from foreshock.signals import catalogue
 
 SCHEMA = "foreshock.report/1"
 INTERVAL_LEVEL = 0.95  # of every step_interval
@@ -108,15 +107,16 @@ def _run(run: Run) -> dict[str, Any]:
 
 def _signal(found: SignalAnalysis, run: Run) -> dict[str, Any]:
     column = run.columns.get(found.name)
+    unit = (column.unit if column else "") or found.unit
     levels = [level for phase in found.phases for level in (phase.start_value, phase.end_value)]
     sd = found.noise.sd if found.noise else None
     starts = [point.value for point in found.key_points if point.name == "start"]
     return {
         "key": found.key,
-        "title": _title(found),
-        "unit": found.unit,
+        "title": found.title,
+        "unit": unit,
         # A plain name such as "response_length" in a home-made log says nothing about its unit.
-        "unit_known": bool(found.unit) and column is not None and column.via == "dictionary",
+        "unit_known": bool(unit) and column is not None and (column.via == "dictionary" or bool(column.unit)),
         "good": found.good,
         "count": found.count,
         "first": found.first,
@@ -130,14 +130,6 @@ def _signal(found: SignalAnalysis, run: Run) -> dict[str, Any]:
         "phases": [dataclasses.asdict(phase) for phase in found.phases],
         "key_points": [dataclasses.asdict(point) for point in found.key_points],
     }
-
-
-def _title(found: SignalAnalysis) -> str:
-    """The signal's title; one of several of a kind ("reward_component_mean/format") keeps its own name."""
-    base, _, part = found.name.partition("/")
-    if part and found.title == found.name and base in catalogue():
-        return f"{catalogue()[base].title} {part}"
-    return found.title
 
 
 def _change(change: Change) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def _axes(write: Writer) -> Section:
                 Gap(f"{base}/count", "count"),
                 Gap(f"{base}/min", "value", places),
                 Gap(f"{base}/max", "value", places),
-                Gap(f"{base}/noise_sd", "figures"),
+                Gap(f"{base}/noise_sd", "spread", places) if is_number(found["noise_sd"]) else "unknown",
             ]
         )
     text = [_series(write, name) for name in document["primary"]]
