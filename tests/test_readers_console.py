@@ -357,9 +357,10 @@ def test_the_lines_of_early_verl_keep_keys_with_parentheses(tmp_path: Path) -> N
 
 def test_verl_lines_quoted_in_markdown_are_read(tmp_path: Path) -> None:
     lines = ["# logs", "", "```bash", "(main_task pid=1) epoch 0, step 7"]
-    text = "\n".join([*lines, "(main_task pid=1) step:7 - critic/score/mean:0.5", "```", ""])
+    lines += [f"(main_task pid=1) step:{step} - critic/score/mean:0.5" for step in (7, 8, 9)]
+    text = "\n".join([*lines, "```", ""])
     log = only(verl_console, written(tmp_path, text, "notes.md"))
-    assert log.steps == [7]
+    assert log.steps == [7, 8, 9]
 
 
 def test_a_verl_line_wrapped_by_the_terminal_is_joined(tmp_path: Path) -> None:

@@ -17,6 +17,9 @@ DEEP = 8 << 20
 """How far into a file `recognises` looks when the first metric line comes late, in bytes."""
 _CHUNK = 1 << 20
 
+MARKUP = (".md", ".markdown", ".rst")
+"""Suffixes of documents: a log may be pasted into one, but one that only quotes a line or two is no log."""
+
 # Files that a console log is never called; their own readers, or nobody, may claim them.
 _OTHER_SUFFIXES = frozenset(
     ".csv .tsv .json .jsonl .ndjson .ipynb .py .pyi .js .ts .c .cpp .h .go .sh .toml .yaml .yml .cfg"

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from foreshock.errors import NotARunError
-from foreshock.readers._console import DEEP, Lines, head_text, may_be_console
+from foreshock.readers._console import MARKUP, Lines, head_text, may_be_console
 from foreshock.readers._log import Log
 from foreshock.readers._pairs import Pair, counter_rank, pairs
 from foreshock.readers._sniff import run_name
@@ -27,7 +27,9 @@ DESCRIPTION = "console with `key: value` lines (MiniMind, custom training loops)
 
 Template = tuple[str, ...]
 
-_SAMPLE = 32 << 20
+_DEEP = 2 << 20
+"""How far into a file `recognises` looks, in bytes: lines of pairs take longer to tell from prose."""
+_SAMPLE = 8 << 20
 """How much of a file decides which lines are rows, in characters."""
 _MOST_TEMPLATES = 5000
 _ENOUGH = 1000
@@ -44,11 +46,11 @@ _METRIC = re.compile(
 
 def recognises(path: Path, head: bytes) -> bool:
     """Whether lines with the same keys, a reward or several metrics among them, come three times or more."""
-    if not may_be_console(path, head) or path.suffix.lower() in (".md", ".rst", ".markdown"):
+    if not may_be_console(path, head) or path.suffix.lower() in MARKUP:
         return False
     if _plan(head_text(head).replace("\r", "\n").split("\n")) is not None:
         return True
-    return len(head) >= 1 << 16 and _plan(Lines(path, DEEP)) is not None
+    return len(head) >= 1 << 16 and _plan(Lines(path, _DEEP)) is not None
 
 
 def read(path: Path) -> list[Log]:

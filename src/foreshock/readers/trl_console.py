@@ -18,7 +18,7 @@ from pathlib import Path
 
 from foreshock.errors import NotARunError
 from foreshock.readers._bars import Progress
-from foreshock.readers._console import DEEP, Lines, head_text, may_be_console
+from foreshock.readers._console import DEEP, MARKUP, Lines, head_text, may_be_console
 from foreshock.readers._dicts import Dicts, Found, numbers
 from foreshock.readers._log import Log
 from foreshock.readers._sniff import run_name
@@ -57,12 +57,12 @@ def recognises(path: Path, head: bytes) -> bool:
     if not may_be_console(path, head):
         return False
     dicts = Dicts()
-    needed = 2 if path.suffix.lower() in (".md", ".rst", ".markdown") else 1
+    needed = 3 if path.suffix.lower() in MARKUP else 1
     for line in head_text(head).replace("\r", "\n").split("\n"):
         needed -= sum(_row(found) is not None for found in dicts.feed(line))
         if needed <= 0:
             return True
-    if len(head) < 1 << 16:
+    if len(head) < 1 << 16 or path.suffix.lower() in MARKUP:
         return False
     dicts = Dicts()
     return any(_row(found) is not None for line in Lines(path, DEEP) for found in dicts.feed(line))

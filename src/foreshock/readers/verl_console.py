@@ -13,7 +13,7 @@ from pathlib import Path
 
 from foreshock.errors import NotARunError
 from foreshock.readers._bars import find_bar
-from foreshock.readers._console import DEEP, Lines, may_be_console, number, strip_ray
+from foreshock.readers._console import DEEP, MARKUP, Lines, may_be_console, number, strip_ray
 from foreshock.readers._log import Log
 from foreshock.readers._sniff import run_name
 
@@ -29,6 +29,8 @@ def recognises(path: Path, head: bytes) -> bool:
     """Whether the file holds at least one `step:N - key:number` line (looked for in its first 8 MiB)."""
     if not may_be_console(path, head):
         return False
+    if path.suffix.lower() in MARKUP:
+        return len(_BYTES.findall(head)) > 2
     if _BYTES.search(head):
         return True
     with path.open("rb") as file:
