@@ -42,10 +42,12 @@ def cause_honesty(write: Writer) -> list[Sentence]:
     document = write.document
     if only_two_curves(document):
         names = " and ".join(title(document, name) for name in document["primary"])
+        they = "they show" if len(document["primary"]) > 1 else "it shows"
         return [
             write.say(
-                "{names} alone cannot decide a cause: they show that something happens and when, not why.",
+                "{names} alone cannot decide a cause: {they} that something happens and when, not why.",
                 names=capital(names),
+                they=they,
             )
         ]
     if document["causes"]:

@@ -106,8 +106,9 @@ def show_ratio(value: float) -> str:
 class Gap:
     """A gap of a template: where its number stands and how it is printed.
 
-    Styles: "step" and "count" (integers), "value" (with `decimals`), "figures" (two significant ones),
-    "spread" (the same; what is nothing beside the `decimals` of the signal is 0), "percent", "share" (a fraction shown as a percentage), "ratio", "correlation" (two decimals), "p" (with
+    Styles: "step" and "count" (integers), "value" (with `decimals`), "exact" (up to six figures), "figures"
+    (two significant ones), "spread" (the same; what is nothing beside the `decimals` of the signal is 0),
+    "percent", "share" (a fraction shown as a percentage), "ratio", "correlation" (two decimals), "p" (with
     "=" or "<"), "quote" (a text of the document, word for word).
     """
 
@@ -183,6 +184,7 @@ _SHOW: dict[str, Callable[[Any, int], str]] = {
     "step": lambda value, _: str(int(value)),
     "count": lambda value, _: str(int(value)),
     "value": show_value,
+    "exact": lambda value, _: f"{value:.6g}",
     "figures": lambda value, _: show_figures(value),
     "spread": lambda value, decimals: show_figures(value) if abs(value) > 10.0 ** -(decimals + 4) else "0",
     "percent": lambda value, _: show_percent(value),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +16,7 @@ from foreshock.report._numbers import (
     is_number,
     name_of,
     pointer,
+    show_value,
 )
 from foreshock.signals import catalogue
 
@@ -23,7 +25,9 @@ _ONSET_KINDS = (*MOVES, "variance_change")
 _PHASES = {
     "rapid_rise": "rises rapidly from {a} to {b}{unit}",
     "slow_rise": "rises slowly from {a} to {b}{unit}",
-    "plateau": "stays level, {a}{unit} at the start and {b} at the end",
+    "plateau": "stays level within its noise, {a}{unit} at the start and {b} at the end",
+    "level": "stays level at {a}{unit}",
+    "unclear": "has no clear trend, {a}{unit} at the start and {b} at the end",
     "fluctuation": "fluctuates between {low} and {high}{unit}, its level going from {a} to {b}",
     "slow_decline": "declines slowly from {a} to {b}{unit}",
     "drop": "drops from {a} to {b}{unit}",
@@ -31,6 +35,7 @@ _PHASES = {
     "single": "goes from {a} to {b}{unit}; too short to be divided into phases",
 }
 _GENTLE = ("plateau", "fluctuation", "single")  # kinds whose slope says nothing
+_WIDE = 1.5  # in noise: a plateau whose ends are further apart is not called level
 _SHORT = 8  # values below which a sentence on growth or noise would be about chance
 POINT_NAMES = {
     "start": "start",
@@ -67,12 +72,25 @@ def capital(text: str) -> str:
 
 
 def decimals(document: Document, name: str) -> int:
-    """Decimals that this signal's values are printed with."""
+    """Decimals that this signal's values are printed with; outliers have no say in it."""
     found = document["signals"].get(name)
     if found is None or not (is_number(found["min"]) and is_number(found["max"])):
         return 3
     noise = found["noise_sd"] if is_number(found["noise_sd"]) else None
+    levels = [level for phase in found["phases"] for level in (phase["start_value"], phase["end_value"])]
+    if levels and noise:
+        low, high = min(levels) - 2 * noise, max(levels) + 2 * noise
+        return decimals_for(noise, max(low, found["min"]), min(high, found["max"]))
     return decimals_for(noise, found["min"], found["max"])
+
+
+def decimals_of_change(document: Document, change: Mapping[str, Any]) -> int:
+    """Decimals of a change's two levels: those of the signal, or more until their difference shows."""
+    places = decimals(document, change["signal"])
+    if not (is_number(change["from"]) and is_number(change["to"])) or change["from"] == change["to"]:
+        return places
+    gap = abs(change["from"] - change["to"])
+    return min(max(places, 1 - math.floor(math.log10(gap))), 12)
 
 
 def unit(document: Document, name: str) -> str:
@@ -96,7 +114,13 @@ def phase_sentence(write: Writer, name: str, index: int) -> Sentence:
     base = pointer("signals", name, "phases", index)
     places = decimals(write.document, name)
     if phase["end"] > phase["start"]:
-        text = "Steps {first} to {last}: " + _PHASES.get(phase["kind"], "goes from {a} to {b}{unit}")
+        level = show_value(phase["start_value"], places) == show_value(phase["end_value"], places)
+        kind = phase["kind"]
+        if kind == "plateau":
+            noise = write.document["signals"][name]["noise_sd"]
+            wide = is_number(noise) and abs(phase["end_value"] - phase["start_value"]) > _WIDE * noise
+            kind = "level" if level else ("unclear" if wide else kind)
+        text = "Steps {first} to {last}: " + _PHASES.get(kind, "goes from {a} to {b}{unit}")
         text += "" if phase["kind"] in _GENTLE else " ({slope} a step)"
     else:
         text = "Step {first}: {a}{unit}"
@@ -120,12 +144,14 @@ def noise_sentence(write: Writer, name: str) -> list[Sentence]:
         return []
     base = pointer("signals", name, "noise")
     text = (
-        "Around its course it scatters from step to step by {sd}" + unit(write.document, name) + " (standard "
-        "deviation)"
+        "Around its course it scatters by {sd}"
+        + unit(write.document, name)
+        + " from one logged value to the "
+        "next (standard deviation)"
     )
     noise = found["noise"]
     if is_number(noise["phi"]) and noise["phi"] >= 0.2:
-        text += "; neighbouring steps scatter alike (lag-one correlation {phi}), so they count for fewer"
+        text += "; neighbours scatter alike (lag-one correlation {phi}), so they count for fewer"
     return [
         write.say(
             text + ".",
@@ -144,13 +170,15 @@ def change_sentence(write: Writer, index: int, *, brief: bool = False) -> Senten
     """One change: from, to, when, how large, how sure (left out where `brief`), and what came back."""
     change = write.document["changes"][index]
     base = pointer("changes", index)
-    places = decimals(write.document, change["signal"])
+    places = decimals_of_change(write.document, change)
     certainty = "" if brief else _certainty(change)
     text = _what(change) + _size(write.document, change) + certainty + "." + _recovery(change)
     gaps: dict[str, Gap | str] = {
         "name": capital(title(write.document, change["signal"])),
         "a": Gap(f"{base}/from", "value", places),
         "b": Gap(f"{base}/to", "value", places),
+        "at_rest": Gap(f"{base}/to", "exact"),
+        "last": Gap(f"{base}/from", "figures"),
         "sd_a": Gap(f"{base}/from", "spread", places),
         "sd_b": Gap(f"{base}/to", "spread", places),
         "unit": unit(write.document, change["signal"]),
@@ -174,12 +202,11 @@ def _what(change: Mapping[str, Any]) -> str:
     several = change["end_step"] > change["step"]
     span = "from step {at} to step {end}" if several else "at step {at}"
     if kind in MOVES:
-        down = is_number(change["to"]) and change["to"] < change["from"]
         verb = {
             "drop": "drops",
             "slow_decline": "declines slowly",
             "rise": "rises abruptly",
-            "level_shift": "shifts down" if down else "shifts up",
+            "level_shift": "shifts down" if _goes_down(change) else "shifts up",
         }[kind]
         when = "between steps {at} and {end}" if several else "at step {at}"
         return "{name} " + verb + " from {a} to {b}{unit} " + when
@@ -189,37 +216,54 @@ def _what(change: Mapping[str, Any]) -> str:
         louder = "noisier" if is_number(change["to"]) and change["to"] > change["from"] else "calmer"
         return "{name} becomes " + louder + " at step {at}: standard deviation {sd_a} before, {sd_b} after"
     if kind == "flat_line":
-        return "{name} is exactly {b}{unit} " + span
+        return "{name} is exactly {at_rest}{unit} " + span
     if kind == "saturation":
-        return "{name} sits at its limit, {b}{unit}, " + span
+        return "{name} sits at its limit, {at_rest}{unit}, " + span
     if kind == "non_finite":
         value = {"NaN": "not a number (NaN)", "Infinity": "infinite", "-Infinity": "minus infinity"}
         what = value.get(str(change["to"]), "not a finite number")
         tail = ", the last time at step {end}" if several else ""
-        return "{name} is " + what + " at step {at}" + tail + "; before, it was {a}"
+        return "{name} is " + what + " at step {at}" + tail + "; before, it was {last}"
     return "{name} changes from {a} to {b}{unit} " + span
 
 
 def _size(document: Document, change: Mapping[str, Any]) -> str:
-    """Share of the peak, share of the gain, multiples of the noise: whatever is known."""
+    """Share of the peak, share of the gain, multiples of the noise: whatever is known and means something."""
     sizes = []
     if change["kind"] in MOVES:
-        if change["times"] is not None and change["times"] > 1:
-            sizes.append("{times} times its former level" if change["times"] >= 1.1 else "")
-        elif change["percent_of_peak"] is not None:
-            sizes.append(
-                "{peak} % of " + ("the peak" if _from_peak(document, change) else "its former level")
-            )
-        if change["percent_of_gain"] is not None:
-            below = is_number(change["percent_of_gain"]) and change["percent_of_gain"] > 100
-            sizes.append(
-                "{gain} % of the gain since the start" + (", so below where it began" if below else "")
-            )
+        sizes += _relative(document, change)
+        sizes += _share_of_gain(document, change)
     if is_number(change["sigma"]) and change["kind"] in (*MOVES, "spike"):
         log = " on a logarithmic scale" if "logarithmic" in change["detail"] else ""
-        sizes.append("{sigma} times the noise of one step" + log)
-    sizes = [size for size in sizes if size]
+        sizes.append("{sigma} times its noise" + log)
     return ": " + ", ".join(sizes) if sizes else ""
+
+
+def _relative(document: Document, change: Mapping[str, Any]) -> list[str]:
+    """How a move compares with the level it started from."""
+    if _goes_down(change):
+        whole = "the peak" if _from_peak(document, change) else "its former level"
+        return ["{peak} % of " + whole] if change["percent_of_peak"] is not None else []
+    return (
+        ["to {times} times its former level"]
+        if change["times"] is not None and change["times"] >= 1.1
+        else []
+    )
+
+
+def _share_of_gain(document: Document, change: Mapping[str, Any]) -> list[str]:
+    """How much of what the signal had made since the start a move undoes."""
+    if not is_number(change["percent_of_gain"]):
+        return []
+    down = _goes_down(change)
+    found = document["signals"].get(change["signal"])
+    made = ("gain" if found and found["good"] == "up" else "rise") if down else "fall"
+    beyond = f", so {'below' if down else 'above'} where it began" if change["percent_of_gain"] > 100 else ""
+    return ["{gain} % of the " + made + " since the start" + beyond]
+
+
+def _goes_down(change: Mapping[str, Any]) -> bool:
+    return is_number(change["from"]) and is_number(change["to"]) and bool(change["to"] < change["from"])
 
 
 def _from_peak(document: Document, change: Mapping[str, Any]) -> bool:

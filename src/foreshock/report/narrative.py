@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from foreshock.report import _findings, _meaning
-from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, pointer
+from foreshock.report import _findings, _meaning, _together
+from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, pointer, show_value
 from foreshock.report._phrases import (
     POINT_NAMES,
     capital,
@@ -44,10 +44,10 @@ def summarize(document: Document) -> list[Sentence]:
     found = [i for i in _findings.notable(document) if _findings.is_primary(document, i)]
     sentences += [change_sentence(write, index, brief=True) for index in found[:_IN_SUMMARY]]
     sentences += _findings.more_changes(write, len(found) - _IN_SUMMARY)
-    if not found:
+    if not found and document["verdict"] != "cannot tell":
         sentences += _findings.nothing_significant(write)
     sentences += [_course(write, name) for name in document["primary"]]
-    sentences += _findings.decoupled(write)
+    sentences += _together.decoupled(write)
     if document["verdict"] != "healthy":
         sentences += _meaning.cause_honesty(write) + _meaning.remaining(write)
     return sentences
@@ -60,7 +60,7 @@ def narrate(document: Document) -> list[Section]:
     sections += [_detail(write, name) for name in document["primary"]]
     sections += [
         _section("others", "Other signals", _findings.others(write)),
-        _section("observations", "Key observations", *_findings.observations(write)),
+        _section("observations", "Key observations", *_together.observations(write)),
         _section("interpretation", "Interpretation", _meaning.interpretation(write)),
         _section("anomalies", "Notable anomalies", *_findings.anomalies(write)),
         _section("decide", "What would decide the cause", *_meaning.deciding(write)),
@@ -130,6 +130,16 @@ def _course(write: Writer, name: str) -> Sentence:
             "{name} starts at {a}{unit}, has its " + word + " level of {top} at step {when} and ends at {b}.",
             **gaps,
         )
+    ends = [found["key_points"][points[key]]["value"] for key in ("start", "end")]
+    if show_value(ends[0], places) == show_value(ends[1], places):
+        constant = found["min"] == found["max"]
+        return write.say(
+            "{name} "
+            + ("is" if constant else "begins and ends at")
+            + " {a}{unit}"
+            + (" throughout." if constant else "."),
+            **gaps,
+        )
     return write.say("{name} goes from {a} to {b}{unit}.", **gaps)
 
 
@@ -190,9 +200,12 @@ def _detail(write: Writer, name: str) -> Section:
     found = document["signals"][name]
     places = decimals(document, name)
     text = [phase_sentence(write, name, index) for index in range(len(found["phases"]))]
-    text += _findings.growth(write, name) + noise_sentence(write, name)
+    gained = _findings.growth(write, name)
+    text += gained + noise_sentence(write, name)
     rows: list[list[Gap | str]] = []
     for index, point in enumerate(found["key_points"] if found["count"] > 1 else ()):
+        if point["name"] == "half_gain" and not gained:
+            continue  # half of what is within the noise
         base = pointer("signals", name, "key_points", index)
         what = POINT_NAMES.get(point["name"], str(point["name"]).replace("_", " "))
         value = Gap(f"{base}/value", "value", places)

@@ -13,7 +13,7 @@ from rich.text import Text
 from foreshock.analysis import Analysis
 from foreshock.report._findings import notable
 from foreshock.report._numbers import Gap, Writer, one_line, pointer
-from foreshock.report._phrases import decimals
+from foreshock.report._phrases import decimals, decimals_of_change
 from foreshock.report.term_chart import render
 from foreshock.run import Run
 
@@ -163,7 +163,7 @@ class _Summary:
         rows: list[list[Text]] = []
         for index in order[:_CHANGES]:
             change = self.document["changes"][index]
-            base, places = pointer("changes", index), decimals(self.document, change["signal"])
+            base, places = pointer("changes", index), decimals_of_change(self.document, change)
             low, high = change["step_interval"]
             shown = [
                 write.show(Gap(f"{base}/{key}", style, places))[0] if change[key] is not None else ""
