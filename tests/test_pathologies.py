@@ -60,11 +60,8 @@ def test_1_rows_on_the_line_of_a_progress_bar_are_read_and_get_its_step(tmp_path
     text = "Loading checkpoint shards: 100%|####| 2/2 [00:01<00:00,  1.9it/s]\n"
     for step in range(5, 101, 5):
         text += "".join(bar(done, 100) for done in range(step - 4, step + 1))
-        text += (
-            f"\r                    \r{trl_row(step)}\n"
-            if step % 10
-            else f"{trl_row(step)}\r{bar(step, 100)}"
-        )
+        # tqdm.write clears the bar, prints the row and draws the bar again
+        text += f"\r{' ' * 40}\r{trl_row(step)}\n{bar(step, 100)}"
     run = open_run(write(tmp_path / "train.log", text))
     assert run.steps.tolist() == list(range(5, 101, 5))
     np.testing.assert_allclose(run.series["reward_mean"], 0.01 * run.steps)

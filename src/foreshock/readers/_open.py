@@ -113,7 +113,7 @@ def _readers(format: str | None) -> Sequence[Reader]:
 def _logs(path: str, readers: Sequence[Reader]) -> list[Log]:
     with _on_disk(path, readers) as place:
         forced = len(readers) == 1
-        logs = read_folder(place, readers, forced) if place.is_dir() else read_file(place, readers, forced)
+        logs = read_folder(place, readers) if place.is_dir() else read_file(place, readers, forced)
         for log in logs:
             _say_where(log, place, path)
     if not any(log.rows for log in logs):

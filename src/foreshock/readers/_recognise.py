@@ -9,12 +9,9 @@ from pathlib import Path
 from foreshock.errors import ForeshockError, InputError, NotARunError
 from foreshock.readers._log import Log
 from foreshock.readers._registry import Reader
-from foreshock.readers._sniff import HEAD, head_of, looks_like_text
+from foreshock.readers._sniff import head_of, looks_like_text
 from foreshock.readers._unpack import plain_file
 
-# A console may print for long before its first metrics: so much of it is looked at, in windows.
-_SEARCHED = 32 * 1024 * 1024
-_CONSOLES = ("verl_console", "trl_console", "kv_console")
 # In a folder: how deep, how many files, and which can only be something else.
 _DEPTH = 3
 _MAX_FILES = 5000
@@ -33,8 +30,14 @@ _SKIPPED = {".git", ".venv", "__pycache__", "node_modules", "site-packages", "fo
 
 
 def wanted(path: Path, head: bytes, readers: Sequence[Reader]) -> bool:
-    """Whether some reader recognises a file by its name and head alone."""
-    return any(reader.recognises(path, head) for reader in readers)
+    """Whether some reader recognises a file, not yet on disk, by its name and head alone."""
+    for reader in readers:
+        try:
+            if reader.recognises(path, head):
+                return True
+        except OSError:  # a console reader that wants to look beyond the head
+            continue
+    return False
 
 
 def read_file(path: Path, readers: Sequence[Reader], forced: bool = False) -> list[Log]:
@@ -53,7 +56,9 @@ def read_file(path: Path, readers: Sequence[Reader], forced: bool = False) -> li
     if not head.strip():
         raise NotARunError(f"{path} is empty; there is nothing to read yet")
     refused: InputError | None = None
-    for reader in readers if forced else _asked(path, head, readers):
+    for reader in readers:
+        if not (forced or reader.recognises(path, head)):
+            continue
         try:
             logs = reader.read(path)
         except InputError as error:
@@ -66,41 +71,13 @@ def read_file(path: Path, readers: Sequence[Reader], forced: bool = False) -> li
     raise refused or NotARunError(_unrecognised(path, head, readers))
 
 
-def _asked(path: Path, head: bytes, readers: Sequence[Reader]) -> Iterator[Reader]:
-    """Readers that recognise the head, then consoles that recognise a later part of a text."""
-    asked = set()
-    for reader in readers:
-        if reader.recognises(path, head):
-            asked.add(reader.NAME)
-            yield reader
-    if len(head) < HEAD or asked or not looks_like_text(head):
-        return
-    consoles = [reader for reader in readers if reader.NAME in _CONSOLES]
-    windows = 0
-    loose: Reader | None = None
-    with path.open("rb") as file:
-        file.seek(HEAD)
-        while windows * HEAD < _SEARCHED and (window := file.read(HEAD)):
-            windows += 1
-            if not looks_like_text(window):
-                return
-            for reader in consoles:
-                if reader.recognises(path, window):
-                    if reader.NAME != _CONSOLES[-1]:
-                        yield reader
-                        return
-                    loose = loose or reader
-    if loose:
-        yield loose
-
-
 def _unrecognised(path: Path, head: bytes, readers: Sequence[Reader]) -> str:
     what = "a text without metrics that are known" if looks_like_text(head) else "binary and no known log"
     formats = ", ".join(reader.NAME for reader in readers)
     return f"{path} is not a log of a training run: it is {what}. --format forces one of: {formats}"
 
 
-def read_folder(folder: Path, readers: Sequence[Reader], forced: bool = False) -> list[Log]:
+def read_folder(folder: Path, readers: Sequence[Reader]) -> list[Log]:
     """The runs in a folder: one that a reader knows as a whole, or the logs among its files.
 
     Raises:
@@ -108,14 +85,12 @@ def read_folder(folder: Path, readers: Sequence[Reader], forced: bool = False) -
     """
     refused: InputError | None = None
     for reader in readers:
-        if forced or reader.recognises(folder, b""):
+        if reader.recognises(folder, b""):
             try:
                 logs = reader.read(folder)
             except InputError as error:
                 refused = refused or error
                 continue
-            except IsADirectoryError:
-                break
             if any(log.rows for log in logs):
                 return logs
     logs = []

@@ -7,7 +7,6 @@ verl wraps the metrics (`{"step": 3, "data": {...}}`); nested records are flatte
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ from foreshock.errors import NotARunError
 from foreshock.readers._groups import by_run, plausible
 from foreshock.readers._log import Log
 from foreshock.readers._records import flatten, number
-from foreshock.readers._sniff import Lines, loads, run_name
+from foreshock.readers._sniff import HEAD, MAX_LINE, Lines, loads, run_name
 
 NAME = "jsonl"
 DESCRIPTION = (
@@ -29,8 +28,9 @@ _PROGRESS = "global_step/max_steps"  # ms-swift writes "5/3766"
 def recognises(path: Path, head: bytes) -> bool:
     """Whether most of the first lines are JSON objects, and some hold a number."""
     lines = [line for line in head.split(b"\n") if line.strip()]
-    if len(lines) == 1 and path.is_file():  # longer than the head, or the only one
-        lines = [line for line in islice(Lines(path), _LOOKED_AT) if line.strip()]
+    if len(lines) == 1 and len(head) == HEAD and head.lstrip().startswith(b"{") and path.is_file():
+        with path.open("rb") as file:  # a first line longer than the head
+            lines = [file.readline(MAX_LINE)]
     elif len(lines) > 1 and not head.endswith(b"\n"):
         lines.pop()
     lines = lines[:_LOOKED_AT]

@@ -83,7 +83,7 @@ def read(path: Path) -> list[Log]:
                 )
             logs.append(log)
     if not logs:
-        raise errors[0]
+        raise errors[0] if errors else NotARunError(f"{path} holds no {_FILE}")
     return logs
 
 
