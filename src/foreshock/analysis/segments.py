@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from foreshock.run import FloatArray, IntArray
 
-CANDIDATE_PRICE = 0.25  # of a boundary in the first pass, in log(n) times the variance of the signal
+CANDIDATE_PRICE = 0.15  # of a boundary in the first pass, in log(n) times the variance of the signal
 BOUNDARY_PRICE = 3.5  # in the second pass, in log(n) times the long-run variance of the residuals
 LINE_PRICE = 1.0  # what a slope must gain over a level, in the same unit: BIC's price of one parameter
 SHORTEST = 4  # points of a segment
@@ -236,7 +236,7 @@ def _eliminate(lines: Lines, cuts: Sequence[int]) -> list[int]:
     """Take away the weakest boundary until each one left pays its price in long-run noise.
 
     The noise is what the lines leave over: too many lines leave little and white noise, so the price is low
-    at first and rises as boundaries go.
+    at first and rises as boundaries go. Those that stay move to where they now fit best.
     """
     unit = CANDIDATE_PRICE * float(np.log(lines.n))
     cuts = list(cuts)
@@ -248,9 +248,28 @@ def _eliminate(lines: Lines, cuts: Sequence[int]) -> list[int]:
         worth = (together - apart[:-1] - apart[1:]) / unit
         weakest = int(np.argmin(worth))
         if worth[weakest] >= BOUNDARY_PRICE:
-            break
-        del cuts[weakest]
+            settled = _settle(lines, cuts, LINE_PRICE * unit)
+            if settled == cuts:
+                break
+            cuts = settled
+        else:
+            del cuts[weakest]
     return cuts
+
+
+def _settle(lines: Lines, cuts: Sequence[int], price: float) -> list[int]:
+    """Move each boundary to the point that splits what lies between its neighbours best."""
+    edges = [0, *cuts, lines.n]
+    for i in range(1, len(edges) - 1):
+        before, after = edges[i - 1], edges[i + 1]
+        at = np.arange(before + SHORTEST, after - SHORTEST + 1)
+        total = lines.error(np.full_like(at, before), at, price) + lines.error(
+            at, np.full_like(at, after), price
+        )
+        # Strictly better only, so that settling comes to an end.
+        if total.min() < total[edges[i] - at[0]] * (1 - 1e-12):
+            edges[i] = int(at[np.argmin(total)])
+    return edges[1:-1]
 
 
 def _long_run_variance(lines: Lines, edges: IntArray, price: float) -> float:
