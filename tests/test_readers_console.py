@@ -101,6 +101,10 @@ def test_a_line_longer_than_the_limit_is_left_out_whole_and_counted(tmp_path: Pa
     lines = Lines(path)
     assert list(lines) == ["a", "b"]
     assert lines.skipped == 1
+    path = written(tmp_path, OLD.format(1, 1) + "\n" + "{'a': " * LONGEST + "\n" + OLD.format(1, 2) + "\n")
+    log = only(trl_console, path)
+    assert log.column("reward").tolist() == [1, 2]
+    assert kinds(log)["long-lines"] == 1
 
 
 @pytest.mark.parametrize(

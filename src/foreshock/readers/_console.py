@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from foreshock.readers._log import Log
+
 LONGEST = 1 << 20
 """Longest line that is read, in characters; longer ones hold no metrics that a person would print."""
 DEEP = 8 << 20
@@ -108,6 +110,13 @@ class Lines:
                     return
             if held:
                 yield held
+
+
+def tell_skipped(log: Log, lines: Lines) -> None:
+    """Note the lines that were too long to be read."""
+    if lines.skipped:
+        text = f"{lines.skipped} lines of more than {LONGEST:,} characters were left out"
+        log.note("long-lines", text, lines.skipped)
 
 
 def strip_ansi(line: str) -> str:

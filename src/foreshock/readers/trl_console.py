@@ -18,7 +18,7 @@ from pathlib import Path
 
 from foreshock.errors import NotARunError
 from foreshock.readers._bars import Progress
-from foreshock.readers._console import DEEP, MARKUP, Lines, head_text, may_be_console
+from foreshock.readers._console import DEEP, MARKUP, Lines, head_text, may_be_console, tell_skipped
 from foreshock.readers._dicts import Dicts, Found, numbers
 from foreshock.readers._log import Log
 from foreshock.readers._sniff import run_name
@@ -78,7 +78,9 @@ def read(path: Path) -> list[Log]:
         NotARunError: no such dict.
     """
     log = Log(run_name(path), str(path), NAME)
-    fill(log, Lines(path))
+    lines = Lines(path)
+    fill(log, lines)
+    tell_skipped(log, lines)
     if not log.rows:
         raise NotARunError(f"{path} holds no dict of metrics with an epoch or a step, as TRL prints them")
     return [log]

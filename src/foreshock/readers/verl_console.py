@@ -13,7 +13,7 @@ from pathlib import Path
 
 from foreshock.errors import NotARunError
 from foreshock.readers._bars import find_bar
-from foreshock.readers._console import DEEP, MARKUP, Lines, may_be_console, number, strip_ray
+from foreshock.readers._console import DEEP, MARKUP, Lines, may_be_console, number, strip_ray, tell_skipped
 from foreshock.readers._log import Log
 from foreshock.readers._sniff import run_name
 
@@ -57,6 +57,7 @@ def read(path: Path) -> list[Log]:
     log = Log(run_name(path), str(path), NAME)
     lines = Lines(path)
     fill(log, lines, lines)
+    tell_skipped(log, lines)
     if not log.rows:
         raise NotARunError(f"{path} holds no line `step:N - key:value - ...` as verl prints it")
     return [log]
