@@ -33,7 +33,8 @@ def compare(
     """Overlay several runs, one colour each, or as a band with --band."""
     from foreshock.errors import UsageError
     from foreshock.readers import open_run
-    from foreshock.report.figure import draw_comparison, save
+    from foreshock.report.comparison import draw_comparison
+    from foreshock.report.figure import save
 
     if len(paths) < 2:
         raise UsageError("compare needs at least two runs; for one run use `foreshock report PATH`")

@@ -116,7 +116,9 @@ def decimate(x: FloatArray, y: FloatArray, buckets: int) -> tuple[FloatArray, Fl
     return x[kept], y[kept]
 
 
-def centred_median(steps: Steps, y: FloatArray, window: int, points: int = 2000) -> tuple[FloatArray, FloatArray]:
+def centred_median(
+    steps: Steps, y: FloatArray, window: int, points: int = 2000
+) -> tuple[FloatArray, FloatArray]:
     """Median over the steps within window / 2 on both sides: for the eye, never for the analysis.
 
     It cannot show a change shorter than half the window, which is why the raw line stays beneath it.

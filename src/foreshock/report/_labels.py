@@ -48,8 +48,9 @@ class FreeSpace:
         """Take the pixels of a polyline; NaN breaks it, and what lies outside the chart is left out."""
         whole = np.isfinite(x[:-1]) & np.isfinite(y[:-1]) & np.isfinite(x[1:]) & np.isfinite(y[1:])
         x0, x1 = x[:-1][whole], x[1:][whole]
-        y0, y1 = np.clip(y[:-1][whole], -_CELL, self.height + _CELL), np.clip(
-            y[1:][whole], -_CELL, self.height + _CELL
+        y0, y1 = (
+            np.clip(y[:-1][whole], -_CELL, self.height + _CELL),
+            np.clip(y[1:][whole], -_CELL, self.height + _CELL),
         )
         cells = np.maximum(np.abs(x1 - x0), np.abs(y1 - y0)) / _CELL
         count = np.ceil(cells).astype(np.int64) + 1
@@ -82,7 +83,9 @@ class FreeSpace:
         rows, columns = self._taken.shape
         tall, wide = int(np.ceil(height / _CELL)) + 1, int(np.ceil(width / _CELL)) + 1
         if tall >= rows or wide >= columns:  # larger than the chart: keep its left end readable
-            return Box(max(0.0, min(x, self.width - width)), max(0.0, self.height - height), width, height), 1.0
+            return Box(
+                max(0.0, min(x, self.width - width)), max(0.0, self.height - height), width, height
+            ), 1.0
         total = np.zeros((rows + 1, columns + 1))
         total[1:, 1:] = self._taken.cumsum(0).cumsum(1)
         covered: npt.NDArray[np.float64] = (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -109,10 +109,16 @@ def frame(ax: Axes, name: str, signal: SignalAnalysis | None, look: Look) -> Non
     )
     title.set_parse_math(False)
     inches = ax.figure.get_size_inches() * ax.get_position().size  # type: ignore[union-attr]
-    ax.xaxis.set_major_locator(MaxNLocator(max(3, int(inches[0] * 1.6)), integer=True, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_locator(MaxNLocator(max(3, int(inches[1] * 2.0)), steps=[1, 2, 2.5, 5, 10]))
+    ax.xaxis.set_major_locator(
+        MaxNLocator(min(8, max(3, int(inches[0] * 16 / look.font))), integer=True, steps=[1, 2, 5, 10])
+    )
+    ax.yaxis.set_major_locator(
+        MaxNLocator(min(7, max(3, int(inches[1] * 144 / look.font / 2.6 / 2))), steps=[1, 2, 2.5, 5, 10])
+    )
     for axis in (ax.xaxis, ax.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _, axis=axis: _tick(value, axis.get_majorticklocs())))
+        axis.set_major_formatter(
+            FuncFormatter(lambda value, _, axis=axis: _tick(value, axis.get_majorticklocs()))
+        )
 
 
 def _tick(value: float, locations: FloatArray) -> str:
@@ -144,7 +150,12 @@ def _limit_values(ax: Axes, curve: Curve, look: Look, *, room: bool) -> tuple[fl
     if room:  # so that labels find a place outside the line
         high = min(high + 0.16 * (high - low), 1.7e308)
     ax.set_ylim(low, high)
-    style = {"color": look.palette.mark, "linestyle": "none", "markersize": look.font * 0.6, "zorder": 5}
+    style: dict[str, Any] = {
+        "color": look.palette.mark,
+        "linestyle": "none",
+        "markersize": look.font * 0.6,
+        "zorder": 5,
+    }
     notes = []
     for rows, edge, marker, word in ((limits.above, high, "^", "above"), (limits.below, low, "v", "below")):
         if rows.size:
@@ -166,8 +177,11 @@ def _beyond(values: FloatArray, word: str, arrow: str) -> str:
     if finite.size:
         far = float(finite.max() if word == "above" else finite.min())
         reach = f"up to {number(far)}" if finite.size > 1 and word == "above" else number(far)
-        parts.append(f"{finite.size} off scale ({reach})" if finite.size == 1 or word == "above" else
-                     f"{finite.size} off scale (down to {number(far)})")
+        parts.append(
+            f"{finite.size} off scale ({reach})"
+            if finite.size == 1 or word == "above"
+            else f"{finite.size} off scale (down to {number(far)})"
+        )
     if infinite:
         parts.append(f"{infinite} × {'∞' if word == 'above' else '−∞'}")
     return f"{arrow} " + ", ".join(parts)
@@ -206,7 +220,7 @@ def _draw_line(ax: Axes, x: FloatArray, y: FloatArray, curve: Curve, look: Look,
     buckets = max(50, round(ax.bbox.width))
     shown_x, shown_y = decimate(x, y, buckets)
     faint = 0.45 if smooth else 1.0
-    line = {"color": curve.colour, "alpha": faint, "zorder": 3}
+    line: dict[str, Any] = {"color": curve.colour, "alpha": faint, "zorder": 3}
     thin = look.line * (0.6 if x.size > 1.5 * buckets else 1.0)
     ax.plot(shown_x, shown_y, linewidth=thin, solid_joinstyle="round", gid=f"line-{curve.name}", **line)
     dots = np.isfinite(shown_y) if np.isfinite(y).sum() <= _FEW else lone_points(shown_y)
@@ -237,11 +251,20 @@ def _draw_mark(ax: Axes, change: Change, curve: Curve, look: Look, low: float, h
     colour = look.palette.mark
     first, last = change.step_interval
     if last > first:
-        ax.axvspan(first, last, facecolor="none", edgecolor=colour, hatch="////", linewidth=0, alpha=0.35, zorder=1)
+        ax.axvspan(
+            first, last, facecolor="none", edgecolor=colour, hatch="////", linewidth=0, alpha=0.35, zorder=1
+        )
     ax.axvline(change.step, color=colour, linewidth=look.line * 0.7, linestyle=(0, (4, 2)), zorder=2)
     if change.kind in ("flat_line", "saturation", "non_finite") and change.end_step > change.step:
-        ax.plot([change.step, change.end_step], [low, low], color=colour, linewidth=4, clip_on=False, zorder=4,
-                solid_capstyle="butt")
+        ax.plot(
+            [change.step, change.end_step],
+            [low, low],
+            color=colour,
+            linewidth=4,
+            clip_on=False,
+            zorder=4,
+            solid_capstyle="butt",
+        )
     value = level_at(curve, change.step)
     if np.isfinite(value):
         marker = _SYMBOLS.get(change.kind, "s")
@@ -326,7 +349,12 @@ def _write(
         linespacing=1.15,
         zorder=8,
         parse_math=False,
-        bbox={"boxstyle": "square,pad=0.2", "facecolor": look.palette.box, "edgecolor": "none", "alpha": 0.85},
+        bbox={
+            "boxstyle": "square,pad=0.2",
+            "facecolor": look.palette.box,
+            "edgecolor": "none",
+            "alpha": 0.85,
+        },
     )
     extent = text.get_window_extent(renderer)
     box, _ = space.place(*anchor, extent.width + 2 * pad, extent.height + 2 * pad)

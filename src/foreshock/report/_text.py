@@ -82,7 +82,13 @@ def axis_text(name: str, signal: SignalAnalysis | None) -> str:
     """Label of the value axis: the signal, and its unit where that is known."""
     title = title_of(name, signal)
     unit = clean(signal.unit, 24) if signal else ""
-    return f"{title[:1]}{title[1:].lower()} ({unit})" if unit and name in PAIR else f"{title} ({unit})" if unit else title
+    return (
+        f"{title[:1]}{title[1:].lower()} ({unit})"
+        if unit and name in PAIR
+        else f"{title} ({unit})"
+        if unit
+        else title
+    )
 
 
 def phase_texts(phase: Phase) -> tuple[str, str, str]:
@@ -114,7 +120,11 @@ def _improves(change: Change, good: str | None) -> bool:
     if change.kind not in ("drop", "rise", "level_shift", "slow_decline"):
         return False
     up = change.to_value > change.from_value
-    return (good == "up" and up) or (good == "down" and not up) or (good is None and change.kind == "rise" and up)
+    return (
+        (good == "up" and up)
+        or (good == "down" and not up)
+        or (good is None and change.kind == "rise" and up)
+    )
 
 
 def change_lines(change: Change) -> list[str]:

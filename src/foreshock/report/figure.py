@@ -1,19 +1,17 @@
-"""Draw the charts of a run, or of several, with matplotlib; write them as PNG, SVG or PDF.
+"""Draw the charts of a run with matplotlib; write them as PNG, SVG or PDF.
 
-Only this module and `_panel` know matplotlib, and they import it when a figure is drawn. Figures are
-made with its object interface: no window, no global state, whatever the user's matplotlibrc says.
+Only this module, `_panel` and `comparison` know matplotlib, and import it when a figure is drawn. Figures
+are made with its object interface: no window, no global state, whatever the user's matplotlibrc says.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from foreshock.analysis._records import Analysis
 from foreshock.errors import MetricError, UsageError
@@ -78,11 +76,11 @@ def draw(
         MetricError: a name in `signals` is not a series of the run, or the run has no series.
         UsageError: no such size or theme.
     """
-    measures = _measures(size, theme)
-    names = _names([run], [analysis], signals)
-    look = _look(measures, theme)
-    with _settings():
-        figure, axes = _layout(names, measures, look, [run], _heading(run, measures))
+    measures = size_of(size)
+    names = _names(run, analysis, signals)
+    look = look_of(size, theme)
+    with settings():
+        figure, axes = layout(names, measures, look, _heading(run, measures))
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
         for position, (name, ax) in enumerate(zip(names, axes, strict=True)):
             curve = Curve(
@@ -95,7 +93,7 @@ def draw(
             )
             draw_panel(ax, curve, look, smooth=smooth, renderer=renderer)
         if smooth:
-            _note(figure, f"thin: as logged; thick: centred median of {smooth} steps", look)
+            note(figure, f"thin: as logged; thick: centred median of {smooth} steps", look)
     return figure
 
 
@@ -114,15 +112,17 @@ def save(figure: Figure, path: str | Path) -> None:
         ".svg": {"Date": None, "Creator": "Foreshock"},
         ".pdf": {"CreationDate": None, "Creator": "Foreshock", "Producer": "matplotlib"},
     }[kind]
-    with _settings(), warnings.catch_warnings():
+    with settings(), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; that is no reason to warn.
         warnings.filterwarnings("ignore", message=r".*Glyph .* missing.*")
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path, format=kind[1:], dpi=figure.dpi, metadata=metadata, facecolor=figure.get_facecolor())
+        figure.savefig(
+            path, format=kind[1:], dpi=figure.dpi, metadata=metadata, facecolor=figure.get_facecolor()
+        )
 
 
 @contextmanager
-def _settings() -> Iterator[None]:
+def settings() -> Iterator[None]:
     """Matplotlib as we need it, whatever the user's matplotlibrc says; undone afterwards."""
     import matplotlib
 
@@ -142,26 +142,35 @@ def _settings() -> Iterator[None]:
         yield
 
 
-def _measures(size: str, theme: str) -> Size:
+def size_of(size: str) -> Size:
+    """The measures of a named size.
+
+    Raises:
+        UsageError: there is no such size.
+    """
     if size not in SIZES:
         raise UsageError(f"no figure size {size!r}; choose one of {', '.join(SIZES)}")
-    if theme not in THEMES:
-        raise UsageError(f"no theme {theme!r}; choose one of {', '.join(THEMES)}")
     return SIZES[size]
 
 
-def _look(measures: Size, theme: str) -> Look:
+def look_of(size: str, theme: str) -> Look:
+    """Fonts, lines and colours of a named size and theme.
+
+    Raises:
+        UsageError: there is no such size or theme.
+    """
+    measures = size_of(size)
+    if theme not in THEMES:
+        raise UsageError(f"no theme {theme!r}; choose one of {', '.join(THEMES)}")
     return Look(THEMES[theme], measures.font, measures.line, measures.labels, strip=measures.font * 1.5)
 
 
-def _names(runs: Sequence[Run], analyses: Sequence[Analysis], signals: list[str] | None) -> list[str]:
-    missing = [name for name in signals or () if not any(name in run.series for run in runs)]
+def _names(run: Run, analysis: Analysis, signals: list[str] | None) -> list[str]:
+    missing = [name for name in signals or () if name not in run.series]
     if missing:
-        known = ", ".join(clean(name, 40) for name in list(runs[0].series)[:12])
+        known = ", ".join(clean(name, 40) for name in list(run.series)[:12])
         raise MetricError(f"no signal {clean(missing[0], 60)!r} in this run; it has, among others: {known}")
-    names: list[str] = []
-    for run, analysis in zip(runs, analyses, strict=True):
-        names += [name for name in shown_signals(run, analysis, signals) if name not in names]
+    names = list(dict.fromkeys(shown_signals(run, analysis, signals)))
     if not names:
         raise MetricError("this run has no numeric series to draw")
     return names
@@ -178,9 +187,7 @@ def _heading(run: Run, measures: Size) -> str:
     return name if source == name or measures.columns == 1 else f"{name}   ·   {source}"
 
 
-def _layout(
-    names: list[str], measures: Size, look: Look, runs: Sequence[Run], heading: str
-) -> tuple[Figure, list[Axes]]:
+def layout(names: list[str], measures: Size, look: Look, heading: str) -> tuple[Figure, list[Axes]]:
     """A figure with one empty chart per name; margins in inches follow from the font."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -188,7 +195,7 @@ def _layout(
     columns = min(measures.columns, len(names))
     rows = -(-len(names) // columns)
     em = look.font / 72
-    head, foot = 2.2 * em, 1.4 * em
+    head, foot = 2.0 * em, 0.9 * em
     width, height = measures.width, head + rows * measures.height + foot
     figure = Figure(figsize=(width, height), dpi=measures.dpi, facecolor=look.palette.background)
     FigureCanvasAgg(figure)
@@ -203,20 +210,19 @@ def _layout(
         parse_math=False,
     )
     top = (look.font + 1.5) / 72 * 1.6 + look.strip / 72
-    left, bottom, right = 6.0 * em, 3.6 * em, 1.4 * em
+    left, bottom, right = 6.0 * em, 3.5 * em, 1.4 * em
     cell = width / columns
     axes = []
     for position in range(len(names)):
         row, column = divmod(position, columns)
         y = foot + (rows - 1 - row) * measures.height + bottom
         box = (column * cell + left, y, cell - left - right, measures.height - bottom - top)
-        axes.append(
-            figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
-        )
+        axes.append(figure.add_axes((box[0] / width, box[1] / height, box[2] / width, box[3] / height)))
     return figure, axes
 
 
-def _note(figure: Figure, text: str, look: Look) -> None:
+def note(figure: Figure, text: str, look: Look) -> None:
+    """A small line at the lower right of the figure."""
     width, height = figure.get_size_inches()
     em = look.font / 72
     figure.text(
