@@ -9,7 +9,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-Sign = int | float | str | None
+from foreshock.signals import signal
+
+Sign = int | str | None
+_SIGNS = {
+    2: "strongly up",
+    1: "up",
+    0: "unchanged",
+    -1: "down",
+    -2: "strongly down",
+    "step": "steps either way",
+    "spike": "spikes",
+    "noisy": "scatters more",
+    "nonfinite": "NaN or infinite",
+    "zero": "to 0",
+    "one": "to 1",
+    None: "",
+}
 
 
 @dataclass(frozen=True)
@@ -19,50 +35,52 @@ class Cause:
     Attributes:
         id: stable name.
         title: what people call it.
-        category: data, model, scorer, engine, optimisation, ...
-        shape: what the reward curve looks like.
-        lead: which signals move first, and by how much.
-        signature: signal -> what it does before, at and after the onset: 2 strongly up, 1 up, 0 unchanged, -1 down,
-            -2 strongly down, a word for other shapes, None where it says nothing. Expert synthesis from the
-            sources: priors, not measurements.
-        look_alikes: other causes and what separates them.
+        category: data, model, code, infra, system, objective, optim, length, agentic, or null for no fault.
+        mechanism: what happens, in a sentence or two.
+        signature: signal -> what it does before, at and after the onset: 2 strongly up, 1 up, 0 unchanged,
+            -1 down, -2 strongly down, a word for other shapes, None where it says nothing. Put together
+            by experts from the sources: expectations, not measurements.
         event: the recorded event that would confirm it.
         experiment: the experiment that would confirm it.
-        remedy: what to do now (`guard`), in the configuration (`config`), and how to resume (`resume`).
+        remedy: what to do now.
+        tell_apart: what separates it from look-alikes.
         sources: where this comes from.
+        recovers: whether the reward comes back by itself, at least in part ("fully": all of it; "quickly":
+            within three steps); None where it may or may not.
+        condition: what must hold of the run for this to be possible at all; empty where nothing need.
+        evidence: signals, one of which has to move before a cause with a condition may stand among the first.
+        held_out: whether only a held-out score can show it.
     """
 
     id: str
     title: str
     category: str
-    shape: str
-    lead: str
+    mechanism: str
     signature: Mapping[str, tuple[Sign, Sign, Sign]]
-    look_alikes: tuple[str, ...]
     event: str
     experiment: str
-    remedy: Mapping[str, str]
+    remedy: str
+    tell_apart: tuple[str, ...]
     sources: tuple[str, ...]
-
-
-@functools.cache
-def data() -> dict[str, Any]:
-    """The catalogue as JSON holds it."""
-    loaded: dict[str, Any] = json.loads(
-        Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
-    )
-    return loaded
+    recovers: bool | str | None = None
+    condition: str = ""
+    evidence: tuple[str, ...] = ()
+    held_out: bool = False
 
 
 @functools.cache
 def causes() -> Mapping[str, Cause]:
-    """All causes by id."""
-    found = {}
-    for fields in data()["causes"]:
-        signature = {name: tuple(signs) for name, signs in fields["signature"].items()}
-        lists = {"look_alikes": tuple(fields["look_alikes"]), "sources": tuple(fields["sources"])}
-        found[fields["id"]] = Cause(**{**fields, **lists, "signature": signature})
-    return found
+    """All causes by id, in the order of the catalogue."""
+    text = Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
+    held: list[dict[str, Any]] = json.loads(text)["causes"]
+    return {fields["id"]: _cause(fields) for fields in held}
+
+
+def _cause(fields: Mapping[str, Any]) -> Cause:
+    """Lists of the file become tuples."""
+    signature = {name: tuple(signs) for name, signs in fields["signature"].items()}
+    lists = {name: tuple(value) for name, value in fields.items() if isinstance(value, list)}
+    return Cause(**{"tell_apart": (), **fields, **lists, "signature": signature})
 
 
 def markdown() -> str:
@@ -72,31 +90,33 @@ def markdown() -> str:
         "",
         "<!-- made from src/foreshock/diagnosis/catalogue.json by `make docs`; do not edit -->",
         "",
-        f"{len(causes())} things that go wrong in RL post-training runs: how they show, what confirms them, what to do.",
-        f"Signs: {data()['codes']}. {data()['basis']}",
+        f"{len(causes())} things that go wrong in RL post-training: how each shows, what confirms it and",
+        "what to do.",
+        "The signs were put together from the sources and from how each mechanism works. They are",
+        "expectations, not measurements; a report uses them to say which causes a run leaves open, never to",
+        "name one.",
     ]
     for cause in causes().values():
-        lines += [
-            "",
-            f"## {cause.title}",
-            "",
-            f"`{cause.id}` ({cause.category}). Shape: {cause.shape}. {cause.lead}",
-            "",
-        ]
-        lines += ["| signal | before | at the onset | after |", "|---|---|---|---|"]
+        lines += ["", f"## {cause.title}", "", f"`{cause.id}`. {cause.mechanism}"]
+        lines += [f"Only where {cause.condition}."] if cause.condition else []
+        lines += ["", "| signal | before | at the onset | after |", "|---|---|---|---|"]
         for name, signs in cause.signature.items():
-            lines.append(
-                f"| {name} | " + " | ".join("" if sign is None else str(sign) for sign in signs) + " |"
-            )
+            title = getattr(signal(name), "title", name)
+            lines.append(f"| [{title}](signals.md#{name}) | " + " | ".join(_SIGNS[s] for s in signs) + " |")
         lines += [
             "",
-            f"- **Confirming event**: {cause.event}",
-            f"- **Confirming experiment**: {cause.experiment}",
+            f"- **Confirming event.** {cause.event}",
+            f"- **Confirming experiment.** {cause.experiment}",
+            f"- **What to do.** {cause.remedy}",
+            *(f"- **Tell it apart.** {_capital(text)}." for text in cause.tell_apart),
+            f"- **Sources.** {'; '.join(cause.sources)}.",
         ]
-        lines += [f"- **Not to be confused with** {text}" for text in cause.look_alikes]
-        lines += [f"- **Remedy ({when})**: {text}" for when, text in cause.remedy.items()]
-        refs = [data()["sources"].get(source) for source in cause.sources]
-        lines.append("- **Sources**: " + "; ".join(str(ref["ref"]) for ref in refs if ref))
-    return (
-        "\n".join(line.replace("<", "&lt;") if not line.startswith("<!--") else line for line in lines) + "\n"
-    )
+    return "\n".join(lines) + "\n"
+
+
+def _capital(text: str) -> str:
+    """A look-alike by its title, or a sentence with a capital."""
+    id, _, rest = text.partition(": ")
+    if id in causes():
+        return f"{causes()[id].title}: {rest}"
+    return text[:1].upper() + text[1:]
