@@ -73,9 +73,14 @@ class Rows:
 
     def metrics(self) -> list[str]:
         """Column names without clocks, counters, profiling and what is logged once at the end."""
-        others = {*signals.step_keys(), *CLOCKS, *SUMMARY}
-        named = [key for key in self.columns if key not in others and key.rpartition("/")[2] not in others]
-        return [key for key in named if not key.startswith("profiling/")]
+        others = {key.lower() for key in (*signals.step_keys(), *CLOCKS, *SUMMARY)}
+        return [
+            key
+            for key in self.columns
+            if (lower := key.lower()) not in others
+            and lower.rpartition("/")[2] not in others
+            and not key.startswith("profiling/")
+        ]
 
 
 def is_eval(key: str) -> bool:
@@ -126,7 +131,7 @@ def _chosen(columns: Mapping[str, FloatArray], step_key: str) -> str:
     return step_key
 
 
-def _counter(columns: Mapping[str, FloatArray], log: Log) -> str | None:
+def _counter(columns: dict[str, FloatArray], log: Log) -> str | None:
     """The best column that counts training steps, where the format does not state them itself.
 
     W&B and Trackio state how often `log` was called; the trainer's own counter in the same rows is better.
@@ -134,8 +139,10 @@ def _counter(columns: Mapping[str, FloatArray], log: Log) -> str | None:
     if log.steps is not None and not log.steps_count_calls:
         return None
     fallback = None
-    for key in signals.step_keys():
-        if key not in columns or (log.steps is not None and key in ("_step", "step")):
+    lowered = {name.lower(): name for name in reversed(columns)}
+    for known in signals.step_keys():
+        key = known if known in columns else lowered.get(known.lower())
+        if key is None or (log.steps is not None and key in ("_step", "step")):
             continue
         finite = columns[key][np.isfinite(columns[key])]
         whole = len(finite) and np.mean(finite == np.rint(finite)) > 0.9 and np.abs(finite).max() < 2**53

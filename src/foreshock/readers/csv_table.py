@@ -58,7 +58,7 @@ def read(path: Path) -> list[Log]:
     marked = [line for line in lines if not line.startswith("#")]
     if not marked:
         raise NotARunError(f"{path} holds no table")
-    delimiter = _delimiter(marked[:20]) or (path.suffix.lower() == ".tsv" and "\t") or ","
+    delimiter = _delimiter(marked[:20]) or max(_DELIMITERS, key=lambda sign: len(_cells(marked[0], sign)))
     header, skipped = _header(path, lines, marked, delimiter)
     rows = _Rows(path, len(header), delimiter, skipped, torn=not _ends_with_newline(path))
     logs = table_logs(_unique(header), rows, run_name(path), path, NAME)

@@ -35,6 +35,8 @@ def recognises(path: Path, head: bytes) -> bool:
         lines.pop()
     lines = lines[:_LOOKED_AT]
     records = [record for line in lines if (record := _record(line)) is not None]
+    if len(lines) == 1 and any(_holds_list(record) for record in records):
+        return False  # one document on one line
     return 2 * len(records) >= len(lines) and any(flatten(record) for record in records)
 
 
@@ -89,6 +91,17 @@ def _read(path: Path, apart: bool) -> list[Log]:
     for log in held:
         log.id = log.id or "(unnamed)"
     return held
+
+
+def _holds_list(record: Mapping[str, Any]) -> bool:
+    """Whether a list of objects or numbers lies in the record, at most three levels down."""
+    below: list[Any] = list(record.values())
+    for _ in range(3):
+        lists = [value for value in below if isinstance(value, list)]
+        if any(len(values) > 1 and isinstance(values[0], (dict, int, float)) for values in lists):
+            return True
+        below = [inner for value in below if isinstance(value, dict) for inner in value.values()]
+    return False
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
