@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, pointer
-from foreshock.report._phrases import capital, title
+from foreshock.report._phrases import capital, long_enough, title
 
 REWARD, LENGTH = "reward_mean", "response_length_mean"
 _FALLS = ("drop", "slow_decline")
@@ -115,6 +115,8 @@ def _sensitivity(write: Writer) -> list[Sentence]:
     document = write.document
     ranges = {name: document["signals"][name]["range_sigma"] for name in document["primary"]}
     if len(ranges) < 2 or not all(is_number(value) and value > 0 for value in ranges.values()):
+        return []
+    if not all(long_enough(document["signals"][name]) for name in ranges):
         return []
     first, second = sorted(ranges, key=lambda name: -ranges[name])
     tail = "so {first} is the more sensitive of the two"

@@ -11,6 +11,7 @@ import math
 import string
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 Document = Mapping[str, Any]
@@ -64,7 +65,7 @@ def decimals_for(noise_sd: float | None, low: float, high: float) -> int:
     if not math.isfinite(largest) or largest == 0:
         return 0
     if low == high:
-        return min(len(f"{largest:.6g}".partition("e")[0].partition(".")[2]), 12)
+        return min(max(-int(Decimal(f"{largest:.6g}").as_tuple().exponent), 0), 12)
     scale = (high - low) / _GRAIN
     if noise_sd is not None and math.isfinite(noise_sd) and noise_sd > 0:
         scale = min(scale, noise_sd)

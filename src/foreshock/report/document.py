@@ -58,6 +58,7 @@ def build(
     summary = summarize(document)
     document["summary"] = " ".join(sentence["text"] for sentence in summary)
     document["summary_numbers"] = [number for sentence in summary for number in sentence["numbers"]]
+    document["summary_quotes"] = [quote for sentence in summary for quote in sentence["quotes"]]
     document["narrative"] = narrate(document)
     return document
 

@@ -133,13 +133,8 @@ def _course(write: Writer, name: str) -> Sentence:
     ends = [found["key_points"][points[key]]["value"] for key in ("start", "end")]
     if show_value(ends[0], places) == show_value(ends[1], places):
         constant = found["min"] == found["max"]
-        return write.say(
-            "{name} "
-            + ("is" if constant else "begins and ends at")
-            + " {a}{unit}"
-            + (" throughout." if constant else "."),
-            **gaps,
-        )
+        text = "{name} is {a}{unit} throughout." if constant else "{name} begins and ends at {a}{unit}."
+        return write.say(text, **gaps)
     return write.say("{name} goes from {a} to {b}{unit}.", **gaps)
 
 
