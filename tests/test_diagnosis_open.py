@@ -173,6 +173,21 @@ def test_a_signal_with_too_few_points_is_not_said_to_be_calm() -> None:
     assert all("held-out" not in cause.why + cause.against for cause in open_ones.values())
 
 
+def test_a_share_that_is_at_0_already_is_not_expected_to_fall() -> None:
+    run = a_run(REWARD, LENGTH, truncation_ratio=np.zeros(100))
+    moves = [change(REWARD), change(LENGTH, "level_shift", 0.1)]
+    assert "truncated" not in found(run, *moves)["length_collapse"].against
+    run = a_run(REWARD, LENGTH, "truncation_ratio")
+    assert "truncated share shows no significant change" in found(run, *moves)["length_collapse"].against
+
+
+def test_a_fall_that_stays_is_explained_before_a_spike() -> None:
+    run = a_run(REWARD, LENGTH)
+    spike = change(REWARD, "spike", step=20, sigma=50.0)
+    open_ones = found(run, spike, change(REWARD, recovered=0.0, recovered_by=99))
+    assert "lasted" in open_ones["no_fault_noise"].against
+
+
 def test_what_moved_long_before_is_told_as_such() -> None:
     run = a_run(REWARD, "entropy")
     early = found(run, change(REWARD), change("entropy", "rise", 0.9, step=30))

@@ -21,7 +21,7 @@ from foreshock.signals import signal
 _SHOWN = 12
 _LOGGED = 5  # signals to name per cause
 _AGAINST = 2.0  # weight of contradictions from which a cause is left out where they outweigh what fits ...
-_OUTWEIGHED = 1.5  # ... by this factor; one contradiction alone never excludes
+_OUTWEIGHED = 1.5  # ... by this factor; one contradiction alone excludes only where nothing fits at the onset
 _IN_PART, _FULLY = 0.25, 0.8  # shares of a fall that count as made good
 _SOON = 3  # rows within which an unlucky batch is made good
 
@@ -68,7 +68,8 @@ class _Weighed:
     @property
     def outweighed(self) -> bool:
         """Whether so much speaks against it that it is not worth listing."""
-        return self.against_weight >= max(_AGAINST, _OUTWEIGHED * self.for_weight)
+        enough = _AGAINST if self.for_weight >= 1 else 1.0  # nothing that fits at the onset: sooner
+        return self.against_weight >= max(enough, _OUTWEIGHED * self.for_weight)
 
 
 def open_causes(run: Run, analysis: Analysis) -> tuple[OpenCause, ...]:
@@ -118,7 +119,7 @@ def _differ(a: Sign, b: Sign) -> bool:
     if a is None or b is None:
         return False
     if isinstance(a, int) and isinstance(b, int):
-        return (a > 0) - (a < 0) != (b > 0) - (b < 0)
+        return _towards(a) != _towards(b)
     return a == 0 or b == 0
 
 
@@ -192,8 +193,8 @@ def _compare(found: _Weighed, name: str, signs: tuple[Sign, Sign, Sign], seen: S
     before, expected, later = signs
     if expected is None or expected == "noisy" or seen.at is None:
         return
-    if before == expected != 0 and seen.at == 0:  # a trend that goes on is no change
-        return
+    if seen.at == 0 and (before == expected != 0 or seen.stuck * _towards(expected) > 0):
+        return  # a trend that goes on is no change, and what is at its limit cannot move further
     if _agrees(expected, seen):
         found.fit(_went(name, seen))
     elif expected == 0 and seen.at == 0 and not seen.broke:
@@ -206,6 +207,13 @@ def _compare(found: _Weighed, name: str, signs: tuple[Sign, Sign, Sign], seen: S
         found.oppose(f"{_went(name, seen)}, expected {_expected(expected)}", _strength(expected))
     else:
         found.oppose(f"{_went(name, seen)}, expected {_expected(expected)}", 0.5 * _strength(expected))
+
+
+def _towards(sign: Sign) -> int:
+    """The direction that is expected: 1, -1, or 0 where it is either or none."""
+    if isinstance(sign, int):
+        return (sign > 0) - (sign < 0)
+    return {"one": 1, "zero": -1}.get(sign or "", 0)
 
 
 def _weigh_recovery(found: _Weighed, run: Run, event: Change) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.analysis import Analysis, Change
 from foreshock.run import Run
+from foreshock.signals import signal
 
 _FALLS = ("drop", "slow_decline", "spike", "level_shift")
 _MOVES = ("drop", "rise", "slow_decline", "level_shift")
@@ -37,6 +38,7 @@ class Seen:
         spiked: whether it left its course for a point or two there.
         broke: whether it was NaN or infinite from there on.
         floored: whether it fell to about 0.
+        stuck: -1 where it is a share that was at 0 before and could not fall, 1 where it was at 1.
     """
 
     at: int | None
@@ -44,6 +46,7 @@ class Seen:
     spiked: bool = False
     broke: bool = False
     floored: bool = False
+    stuck: int = 0
 
 
 def gravest(analysis: Analysis) -> Change | None:
@@ -64,7 +67,7 @@ def gravest(analysis: Analysis) -> Change | None:
     )
     for group in groups:
         if group:
-            return max(group, key=lambda c: ((c.recovered or 0.0) < 0.5, c.sigma or 0.0))
+            return max(group, key=lambda c: (c.kind != "spike", (c.recovered or 0.0) < 0.5, c.sigma or 0.0))
     return None
 
 
@@ -100,7 +103,18 @@ def _one(run: Run, name: str, own: Iterable[Change], event: Change, window: tupl
             before = _direction(change)
     finite = run.steps[np.isfinite(run.series[name])]
     few = min((finite < event.step).sum(), (finite >= event.step).sum()) < _ENOUGH
-    return Seen(None if not at and few else at, before, spiked, broke, floored)
+    return Seen(None if not at and few else at, before, spiked, broke, floored, _stuck(run, name, event))
+
+
+def _stuck(run: Run, name: str, event: Change) -> int:
+    """Whether a share was at the end of its scale before the onset."""
+    known = signal(name)
+    values = run.series[name][run.steps < event.step]
+    values = values[np.isfinite(values)]
+    if known is None or known.unit != "fraction" or not len(values):
+        return 0
+    level = float(np.median(values))
+    return -1 if level <= 0.01 else 1 if level >= 0.99 else 0
 
 
 def _agreed(each: list[Seen]) -> Seen:
@@ -114,6 +128,7 @@ def _agreed(each: list[Seen]) -> Seen:
         any(seen.spiked for seen in each),
         any(seen.broke for seen in each),
         all(seen.floored for seen in each),
+        each[0].stuck if len({seen.stuck for seen in each}) == 1 else 0,
     )
 
 
