@@ -98,9 +98,9 @@ def test_map_and_step_key_override_what_is_guessed(tmp_path: Path) -> None:
 
 
 def test_several_runs_are_listed_and_one_can_be_chosen(tmp_path: Path) -> None:
-    for name in ("first", "second"):
+    for seed, name in enumerate(("first", "second")):
         (tmp_path / name).mkdir()
-        history = [{"step": i, "reward": i / 10, "completions/mean_length": 100.0 + i} for i in range(1, 21)]
+        history = [{"step": i, "reward": seed + i / 10, "completions/mean_length": 100.0 + i} for i in range(1, 21)]
         (tmp_path / name / "trainer_state.json").write_text(json.dumps({"log_history": history}))
     refused = run("report", str(tmp_path), "--json")
     assert refused.returncode == 2 and b"first" in refused.stderr and b"--run" in refused.stderr
