@@ -115,7 +115,7 @@ def test_the_fall_of_the_figure_is_told_in_all_its_measures() -> None:
     assert "47 % of the gain since the start" in text
     assert "15 times its noise" in text
     assert "onset between steps 60 and 62, p < 0.001" in text
-    assert "By step 70 it has recovered 28 % of this" in text
+    assert "By step 70, it has recovered 28 % of this" in text
 
 
 def test_the_fifteen_percent_of_the_caption_is_never_repeated() -> None:

@@ -36,6 +36,7 @@ _PHASES = {
 }
 _GENTLE = ("plateau", "fluctuation", "single")  # kinds whose slope says nothing
 _WIDE = 1.5  # in noise: a plateau whose ends are further apart is not called level
+_UNDONE = 0.05  # a smaller share is not told as a recovery
 _SHORT = 8  # values below which a sentence on growth or noise would be about chance
 POINT_NAMES = {
     "start": "start",
@@ -172,7 +173,7 @@ def change_sentence(write: Writer, index: int, *, brief: bool = False) -> Senten
     base = pointer("changes", index)
     places = decimals_of_change(write.document, change)
     certainty = "" if brief else _certainty(change)
-    text = _what(change) + _size(write.document, change) + certainty + "." + _recovery(change)
+    text = _what(change) + _size(write.document, change) + certainty + "." + _recovery(write.document, change)
     gaps: dict[str, Gap | str] = {
         "name": capital(title(write.document, change["signal"])),
         "a": Gap(f"{base}/from", "value", places),
@@ -286,9 +287,13 @@ def _certainty(change: Mapping[str, Any]) -> str:
     return " (" + ", ".join(parts) + ")" if parts else ""
 
 
-def _recovery(change: Mapping[str, Any]) -> str:
+def _recovery(document: Document, change: Mapping[str, Any]) -> str:
+    """How much of a change is undone by when; of what should rise also that nothing came back."""
     if not is_number(change["recovered"]) or change["recovered_by"] is None:
         return ""
-    if change["recovered"] <= 0:
-        return " Nothing of this has come back by the end of the run."
-    return " By step {back} it has recovered {share} % of this."
+    found = document["signals"].get(change["signal"])
+    rises = bool(found) and found["good"] == "up"
+    if change["recovered"] < _UNDONE:
+        return " Nothing of this has come back by the end of the run." if rises else ""
+    done = "it has recovered {share} % of this" if rises else "{share} % of this is undone"
+    return f" By step {{back}}, {done}."

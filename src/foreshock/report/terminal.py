@@ -21,6 +21,7 @@ _COLOURS = {"healthy": "green", "watch": "yellow", "trouble": "red", "cannot tel
 _CHART_HEIGHT = 10
 _SIDE_BY_SIDE = 100  # columns from which both charts fit next to one another
 _WIDEST = 160  # longer lines are hard to read
+_TITLE = 24
 _TOGETHER, _PHASES, _CHANGES, _CAUSES, _NOTES = 2, 10, 5, 3, 3  # most of each: the report has the rest
 
 _SIZES = (
@@ -100,7 +101,8 @@ class _Summary:
         header = self._text(run["id"], "bold")
         framework = f", {run['framework']}" if run["framework"] else ""
         span = f" ({steps['first']} to {steps['last']})" if steps["count"] > 1 else ""
-        header.append(f"  {steps['count']} steps{span}, read as {run['format']}{framework}", style="not bold")
+        read = f"{steps['count']} steps{span}, read as {run['format']}{framework}"
+        header.append("  ", style="not bold").append_text(self._text(read, "not bold"))
         header.append("\nVerdict: ", style="bold")
         return header.append(
             self.document["verdict"], style=f"bold {_COLOURS.get(self.document['verdict'], '')}"
@@ -170,9 +172,11 @@ class _Summary:
                 for key, style in _SIZES
             ]
             found = self.document["signals"].get(change["signal"])
+            part = change["signal"].partition("/")[2]  # one of several of a kind: its own name says more
+            title = part or (found["title"] if found else change["signal"])
             onset = f"{change['step']} ({low} to {high})" if high > low else str(change["step"])
             kind = change["kind"].replace("_", " ")
-            cells = (found["title"] if found else change["signal"], kind, onset, *shown)
+            cells = (title[:_TITLE], kind, onset, *shown)
             rows.append([self._text(cell.removeprefix("= ")) for cell in cells])
         if len(order) > _CHANGES:
             rows.append([self._text(f"... {len(order) - _CHANGES} more"), *[Text() for _ in range(9)]])
@@ -200,9 +204,8 @@ class _Summary:
 
     def _notes(self) -> tuple[list[str], int]:
         notes = [note["text"] for note in self.document["run"]["notes"]]
-        # A constant is the least of worries: it comes last.
-        limits = sorted(self.document["quality"], key=lambda found: found["kind"] == "constant")
-        notes += [found["detail"] for found in limits]
+        # A clip ratio that is always 0 is no reason for care; the report lists it.
+        notes += [found["detail"] for found in self.document["quality"] if found["kind"] != "constant"]
         return notes[:_NOTES], max(len(notes) - _NOTES, 0)
 
 
