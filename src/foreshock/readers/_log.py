@@ -42,13 +42,13 @@ class Log:
             self.steps = [None] * row
         if self.steps is not None:
             self.steps.append(step)
+        columns = self._columns
         for key, value in values.items():
-            column = self._columns.get(key)
+            column = columns.get(key)
             if column is None:
-                column = self._columns[key] = array("d")
+                column = columns[key] = array("d")
             if len(column) < row:
                 column.extend([np.nan] * (row - len(column)))
-            value = float(value)
             column.append(value)
             if value != value:
                 self.nan_rows.setdefault(key, []).append(row)

@@ -8,6 +8,7 @@ from typing import Any
 
 _WRAPPED = re.compile(r"(?:np|numpy|torch)?\.?(?:float|int|bfloat|uint|tensor)\d*\(([^(),]+)(?:,[^()]*)?\)")
 _MAX_DEPTH = 20
+_WHOLE = 2**53
 
 
 def number(value: object) -> float | None:
@@ -39,7 +40,7 @@ def flatten(record: Mapping[str, Any]) -> dict[str, float]:
     """Metrics of one record: nested mappings joined with "/", everything that is no number left out."""
     flat: dict[str, float] = {}
     for key, value in record.items():
-        if type(value) is float:  # by far the most frequent case
+        if type(value) is float or (type(value) is int and -_WHOLE < value < _WHOLE):  # almost always
             flat[key] = value
         elif isinstance(value, dict):
             _descend(key, value, flat, _MAX_DEPTH)

@@ -64,9 +64,9 @@ def _read(path: Path, apart: bool) -> list[Log]:
     bad = nulls = 0
     last_bad = False
     for line in lines:
-        if not line or line.isspace():
-            continue
         record = _record(line)
+        if record is None and not line.strip():
+            continue
         last_bad = record is None
         if record is None:
             bad += 1
@@ -106,7 +106,7 @@ def _holds_list(record: Mapping[str, Any]) -> bool:
 
 def _record(line: bytes) -> dict[str, Any] | None:
     """The JSON object on a line; None where it holds none."""
-    if not line.lstrip().startswith(b"{"):
+    if line[:1] != b"{" and not line.lstrip().startswith(b"{"):
         return None
     try:
         value = loads(line)
