@@ -80,10 +80,11 @@ def connect(steps: Steps, y: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def lone_points(y: FloatArray) -> npt.NDArray[np.bool_]:
     """Finite points with a NaN (or the end of the run) on both sides: a line would not show them."""
-    finite = np.isfinite(y)
+    finite: npt.NDArray[np.bool_] = np.isfinite(y)
     before = np.r_[False, finite[:-1]]
     after = np.r_[finite[1:], False]
-    return finite & ~before & ~after
+    alone: npt.NDArray[np.bool_] = finite & ~before & ~after
+    return alone
 
 
 def decimate(x: FloatArray, y: FloatArray, buckets: int) -> tuple[FloatArray, FloatArray]:
@@ -116,6 +117,16 @@ def decimate(x: FloatArray, y: FloatArray, buckets: int) -> tuple[FloatArray, Fl
     return x[kept], y[kept]
 
 
+def envelope(
+    x: FloatArray, low: FloatArray, high: FloatArray, buckets: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """The lowest `low` and the highest `high` of every bucket of equal width along x, all finite."""
+    if x.size <= 2 * buckets:
+        return x, low, high
+    starts = np.unique(np.searchsorted(x, np.linspace(x[0], x[-1], buckets + 1)[:-1]))
+    return x[starts], np.minimum.reduceat(low, starts), np.maximum.reduceat(high, starts)
+
+
 def centred_median(
     steps: Steps, y: FloatArray, window: int, points: int = 2000
 ) -> tuple[FloatArray, FloatArray]:
@@ -130,7 +141,7 @@ def centred_median(
     """
     x = np.asarray(steps, dtype=np.float64)
     finite = np.isfinite(y)
-    at = np.unique(np.linspace(0, x.size - 1, min(points, x.size)).astype(np.int64)) if x.size else []
+    at = np.unique(np.linspace(0, x.size - 1, min(points, x.size)).astype(np.int64))
     low = np.searchsorted(x, x[at] - window / 2, side="left")
     high = np.searchsorted(x, x[at] + window / 2, side="right")
     smooth = np.full(len(at), np.nan)

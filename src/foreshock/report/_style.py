@@ -80,6 +80,6 @@ def colour_of(name: str, position: int, palette: Palette) -> str:
     return palette.series[position % len(palette.series)]
 
 
-def shade_of(kind: str, position: int, palette: Palette) -> str:
-    """The shade behind a phase: two greys in turns, a warm tint where the signal falls."""
-    return palette.fall if kind in FALLING else palette.shade[position % 2]
+def shade_of(kind: str, good: str | None, position: int, palette: Palette) -> str:
+    """The shade behind a phase: two greys in turns, a warm tint where a signal falls that should not."""
+    return palette.fall if kind in FALLING and good == "up" else palette.shade[position % 2]

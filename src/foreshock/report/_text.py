@@ -7,7 +7,7 @@ import re
 
 from foreshock.analysis._records import Analysis, Change, Phase, SignalAnalysis
 from foreshock.report._style import LENGTH, PAIR, REWARD
-from foreshock.run import Run
+from foreshock.run import Column, Run
 
 _TITLES = {LENGTH: "Response Length", REWARD: "Train Reward"}  # as people title this pair
 _PHASES = {  # kind: (name, short name, arrow)
@@ -68,7 +68,7 @@ def decimals_between(a: float, b: float) -> int:
 def tick_text(value: float, gap: float) -> str:
     """A tick of an axis whose ticks are `gap` apart."""
     decimals = min(12, max(0, -math.floor(math.log10(gap) + 1e-9))) if gap > 0 else 0
-    if decimals and round(gap * 10**decimals, 6) % 1:  # 0.25 apart needs one digit more than 0.2
+    if abs(gap * 10**decimals - round(gap * 10**decimals)) > 1e-6:  # 0.25 apart needs a digit more than 0.2
         decimals += 1
     return number(value, decimals)
 
@@ -78,17 +78,20 @@ def title_of(name: str, signal: SignalAnalysis | None) -> str:
     return _TITLES.get(name) or clean(signal.title if signal and signal.title else name, 44)
 
 
-def axis_text(name: str, signal: SignalAnalysis | None) -> str:
-    """Label of the value axis: the signal, and its unit where that is known."""
+def axis_text(name: str, signal: SignalAnalysis | None, column: Column | None = None) -> str:
+    """Label of the value axis: the signal, and its unit as far as the log vouches for it.
+
+    A plain column name such as "response_length" in a home-made log says nothing about its unit; the
+    label then says so where the unit matters (a length may be tokens or characters).
+    """
     title = title_of(name, signal)
-    unit = clean(signal.unit, 24) if signal else ""
-    return (
-        f"{title[:1]}{title[1:].lower()} ({unit})"
-        if unit and name in PAIR
-        else f"{title} ({unit})"
-        if unit
-        else title
-    )
+    title = title[:1] + title[1:].lower() if name in PAIR else title
+    unit = clean((column and column.unit) or (signal.unit if signal else ""), 24)
+    if column is not None and column.via != "dictionary" and not column.unit:
+        unit = "unit not logged" if name == LENGTH else ""
+    if not unit or unit == "-" or unit.split()[0] in title.lower():  # "reward (reward units)" says nothing
+        return title
+    return f"{title} ({unit})"
 
 
 def phase_texts(phase: Phase) -> tuple[str, str, str]:
@@ -141,7 +144,7 @@ def change_lines(change: Change) -> list[str]:
     if change.percent_of_peak is not None:
         size = [f"{sign}{share(change.percent_of_peak)} % of peak"]
     else:
-        size = [f"{change.sigma:.1f} × noise"] if change.sigma is not None else []
+        size = [f"{number(change.sigma)} × noise"] if change.sigma is not None else []
     return [f"{kind} at {change.step}", ends, *size]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 
 from foreshock.analysis import SignalAnalysis
 from foreshock.errors import MetricError, UsageError
-from foreshock.report._display import connect, decimate, robust_limits
-from foreshock.report._panel import Look, frame, limit_steps, value_range
+from foreshock.report._curve import Look
+from foreshock.report._display import connect, decimate, envelope, robust_limits
+from foreshock.report._panel import frame, limit_steps, value_range
 from foreshock.report._style import DASHES, PAIR, colour_of
 from foreshock.report._text import clean
 from foreshock.report.figure import layout, look_of, note, settings, size_of
@@ -46,14 +48,15 @@ def draw_comparison(
         MetricError: no run has a signal asked for.
         UsageError: no such size or theme, or the runs of a band share no step.
     """
-    measures, look = size_of(size), look_of(size, theme)
+    measures = size_of(size)
+    look = dataclasses.replace(look_of(size, theme), strip=3.0)  # several runs have no phases to name
     names = _names(runs, signals)
-    labels = _labels(runs, measures.names // 3)
+    labels = _labels(runs, max(22, measures.names // 3))
     with settings():
-        figure, axes = layout(names, measures, look, f"{len(runs)} runs")
+        figure, axes = layout(names, measures, look, f"{len(runs)} runs", noted=band)
         for position, (name, ax) in enumerate(zip(names, axes, strict=True)):
             having = [(label, run) for label, run in zip(labels, runs, strict=True) if name in run.series]
-            frame(ax, name, _about(name), look)
+            frame(ax, name, _about(name), having[0][1].columns.get(name), look)
             limit_steps(ax, [run.steps for _, run in having])
             _limit_values(ax, [run.series[name] for _, run in having])
             if band:
@@ -61,7 +64,11 @@ def draw_comparison(
             else:
                 _draw_lines(ax, name, having, look)
         if band:
-            note(figure, "line: mean of the runs; band: lowest to highest", look)
+            note(
+                figure,
+                "thick: mean of the runs; band: lowest to highest; at the steps that all of them logged",
+                look,
+            )
     return figure
 
 
@@ -82,7 +89,7 @@ def _labels(runs: Sequence[Run], limit: int) -> list[str]:
     ids = [run.id for run in runs]
     named = [run.id if ids.count(run.id) == 1 else f"{Path(run.source).parent.name}/{run.id}" for run in runs]
     return [
-        clean(name, max(limit, 16)) if named.count(name) == 1 else f"{clean(name, max(limit, 12))} ({i})"
+        clean(name, limit) if named.count(name) == 1 else f"{clean(name, limit)} ({i})"
         for i, name in enumerate(named, 1)
     ]
 
@@ -120,26 +127,19 @@ def _draw_lines(ax: Axes, name: str, having: Sequence[tuple[str, Run]], look: Lo
 
 
 def _draw_band(ax: Axes, name: str, position: int, having: Sequence[tuple[str, Run]], look: Look) -> None:
-    steps = _common([run.steps for _, run in having])
+    steps = _common([run.steps[np.isfinite(run.series[name])] for _, run in having])
     if not len(steps):
         raise UsageError("the runs share no step: they cannot be drawn as one band; leave out --band")
     values = np.stack([run.series[name][np.isin(run.steps, steps)] for _, run in having])
-    values = np.where(np.isfinite(values), values, np.nan)
-    kept = np.isfinite(values).any(axis=0)
-    steps, values = steps[kept], values[:, kept]
+    buckets = max(50, round(ax.bbox.width))
     colour = colour_of(name, position, look.palette)
-    ax.fill_between(
-        steps, np.nanmin(values, axis=0), np.nanmax(values, axis=0), color=colour, alpha=0.18, linewidth=0
-    )
+    band = envelope(steps.astype(np.float64), values.min(axis=0), values.max(axis=0), buckets)
+    ax.fill_between(*band, color=colour, alpha=0.18, linewidth=0)
     for row in values:
-        ax.plot(steps, row, color=colour, alpha=0.35, linewidth=0.5 * look.line)
-    ax.plot(
-        steps,
-        np.nanmean(values, axis=0),
-        color=colour,
-        linewidth=1.4 * look.line,
-        label=f"mean of {len(values)}",
-    )
+        thin = decimate(*connect(steps, row), buckets)
+        ax.plot(*thin, color=colour, alpha=0.35, linewidth=0.5 * look.line)
+    middle = decimate(*connect(steps, values.mean(axis=0)), buckets)
+    ax.plot(*middle, color=colour, linewidth=1.4 * look.line, label=f"mean of {len(values)}")
     _legend(ax, look)
 
 
@@ -148,7 +148,9 @@ def _common(steps: Sequence[IntArray]) -> IntArray:
 
 
 def _legend(ax: Axes, look: Look) -> None:
-    legend = ax.legend(fontsize=look.small, frameon=True, framealpha=0.85, edgecolor=look.palette.grid)
+    legend = ax.legend(
+        loc="best", fontsize=look.small, frameon=True, framealpha=0.85, edgecolor=look.palette.grid
+    )
     legend.get_frame().set_facecolor(look.palette.box)
     for text in legend.get_texts():
         text.set_color(look.palette.text)

@@ -1,7 +1,8 @@
 """Draw the charts of a run with matplotlib; write them as PNG, SVG or PDF.
 
-Only this module, `_panel` and `comparison` know matplotlib, and import it when a figure is drawn. Figures
-are made with its object interface: no window, no global state, whatever the user's matplotlibrc says.
+Only this module, `_panel`, `_marks` and `comparison` know matplotlib, and import it when a figure is
+drawn. Figures are made with its object interface: no window, no global state, whatever the user's
+matplotlibrc says.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from foreshock.analysis._records import Analysis
 from foreshock.errors import MetricError, UsageError
-from foreshock.report._panel import Curve, Look, draw_panel
+from foreshock.report._curve import Curve, Look
+from foreshock.report._panel import draw_panel
 from foreshock.report._style import THEMES, colour_of
 from foreshock.report._text import clean, shown_signals
 from foreshock.run import IntArray, Run
@@ -80,7 +82,7 @@ def draw(
     names = _names(run, analysis, signals)
     look = look_of(size, theme)
     with settings():
-        figure, axes = layout(names, measures, look, _heading(run, measures))
+        figure, axes = layout(names, measures, look, _heading(run, measures), noted=bool(smooth))
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
         for position, (name, ax) in enumerate(zip(names, axes, strict=True)):
             curve = Curve(
@@ -89,6 +91,7 @@ def draw(
                 run.series[name],
                 colour_of(name, position, look.palette),
                 analysis.signals.get(name),
+                run.columns.get(name),
                 _nan_steps(run, name),
             )
             draw_panel(ax, curve, look, smooth=smooth, renderer=renderer)
@@ -187,15 +190,20 @@ def _heading(run: Run, measures: Size) -> str:
     return name if source == name or measures.columns == 1 else f"{name}   ·   {source}"
 
 
-def layout(names: list[str], measures: Size, look: Look, heading: str) -> tuple[Figure, list[Axes]]:
-    """A figure with one empty chart per name; margins in inches follow from the font."""
+def layout(
+    names: list[str], measures: Size, look: Look, heading: str, *, noted: bool = False
+) -> tuple[Figure, list[Axes]]:
+    """A figure with one empty chart per name; margins in inches follow from the font.
+
+    `noted` keeps room for a `note` below the charts.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     columns = min(measures.columns, len(names))
     rows = -(-len(names) // columns)
     em = look.font / 72
-    head, foot = 2.0 * em, 0.9 * em
+    head, foot = 2.0 * em, (2.0 if noted else 0.6) * em
     width, height = measures.width, head + rows * measures.height + foot
     figure = Figure(figsize=(width, height), dpi=measures.dpi, facecolor=look.palette.background)
     FigureCanvasAgg(figure)
