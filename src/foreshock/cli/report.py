@@ -73,7 +73,8 @@ def present(
     from foreshock.report import build
 
     analysis = analyze(run, signals=signals)
-    document = build(run, analysis, open_causes(run, analysis), what_to_log(run))
+    causes = open_causes(run, analysis)
+    document = build(run, analysis, causes, what_to_log(run, [cause.id for cause in causes]))
     if folder is None:
         from foreshock.report.json import dumps
 

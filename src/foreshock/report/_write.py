@@ -55,7 +55,7 @@ def write(
     _check(formats)
     analysis = analyze(run, signals=signals) if analysis is None else analysis
     causes = open_causes(run, analysis) if causes is None else causes
-    document = build(run, analysis, causes, what_to_log(run))
+    document = build(run, analysis, causes, what_to_log(run, [cause.id for cause in causes]))
     return write_all(document, run, analysis, folder, formats=formats, signals=signals, smooth=smooth)
 
 
