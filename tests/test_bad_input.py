@@ -176,7 +176,8 @@ def test_an_archive_with_several_logs_is_a_question(tmp_path: Path) -> None:
 
 
 def test_truncated_archives(tmp_path: Path) -> None:
-    whole = gzip.compress(random.Random(0).randbytes(1000) + LINES.encode())
+    noise = "".join(f"# {random.Random(s).random()}\n" for s in range(2000))
+    whole = gzip.compress((LINES + noise).encode())
     path = tmp_path / "run.jsonl.gz"
     for size in (3, 12, len(whole) // 2, len(whole) - 4):
         path.write_bytes(whole[:size])
@@ -262,11 +263,24 @@ def test_one_endless_line_does_not_fill_the_memory(tmp_path: Path) -> None:
 
 
 def test_standard_input(tmp_path: Path) -> None:
-    code = "from foreshock.readers import open_run\nrun = open_run('-')\nprint(run.source, run.id, len(run.steps))"
+    code = "from foreshock.readers import open_run\nr = open_run('-')\nprint(r.source, r.id, len(r.steps))"
     path = tmp_path / "run.jsonl.gz"
     path.write_bytes(gzip.compress(LINES.encode()))
     with path.open("rb") as file:
         assert _limited(code, tmp_path, stdin=file.fileno()).split() == ["-", "stdin", "30"]
+
+
+def test_a_named_pipe_is_read_like_standard_input(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with subprocess.Popen([sys.executable, "-c", f"open({str(path)!r}, 'w').write({LINES!r})"]):
+        assert len(open_run(path).steps) == 30
+
+
+def test_packed_noise_is_refused_before_it_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "noise.gz"
+    path.write_bytes(gzip.compress(b"\0" * (200 << 20)))
+    assert "binary data" in message(path, NotARunError)
 
 
 def test_standard_input_that_is_noise_is_refused_at_once(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from foreshock.errors import MetricError, MissingExtraError, SeveralRunsError, UnreadableError
 from foreshock.readers import list_runs, open_run
+from foreshock.readers._facts import from_config
 
 
 def write(path: Path, text: str) -> Path:
@@ -257,3 +258,15 @@ def test_a_hundred_thousand_rows_keep_every_number(tmp_path: Path) -> None:
     run = open_run(tmp_path / "run.jsonl")
     np.testing.assert_array_equal(run.series["reward_mean"], reward)
     np.testing.assert_array_equal(run.steps, np.arange(count))
+
+
+def test_a_stored_configuration_gives_the_facts_that_the_analysis_uses() -> None:
+    trl = {"num_generations": 8, "generation_batch_size": "64", "max_steps": -1, "model": "Qwen/Qwen3-0.6B"}
+    assert from_config(trl) == {"group_size": 8, "prompts_per_step": 8, "model": "Qwen/Qwen3-0.6B"}
+    verl = {
+        "data.train_batch_size": 256,
+        "actor_rollout_ref.rollout.n": 5,
+        "trainer.total_training_steps": 435,
+    }
+    assert from_config(verl) == {"group_size": 5, "prompts_per_step": 256, "total_steps": 435}
+    assert from_config({"num_generations": "many", "max_steps": None}) == {}

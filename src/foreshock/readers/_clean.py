@@ -12,6 +12,7 @@ import numpy as np
 
 from foreshock import signals
 from foreshock.errors import MetricError, NotARunError
+from foreshock.readers._facts import from_config
 from foreshock.readers._log import Log
 from foreshock.readers._steps import SUMMARY, BoolArray, Restart, Rows, is_eval, restarts, rows_of
 from foreshock.run import Event, FloatArray, IntArray, Note, Run, Series
@@ -78,7 +79,8 @@ def clean(log: Log, rows: Rows, *, mapping: Mapping[str, str] | None, require_re
         NotARunError: nothing was logged.
         MetricError: no reward, or several keys that could be it.
     """
-    facts = dict(log.facts)
+    config = log.facts.get("config")
+    facts = {**(from_config(config) if isinstance(config, dict) else {}), **log.facts}
     notes = [*log.notes, *rows.notes]
     rows = _split_summary(rows, facts, notes)
     if not len(rows) or not rows.columns:

@@ -132,7 +132,7 @@ def _on_disk(path: str, readers: Sequence[Reader]) -> Iterator[Path]:
         if path != "-" and place.is_dir():
             yield place
             return
-        if path != "-" and not place.is_file():
+        if path != "-" and not (place.is_file() or place.is_fifo()):
             raise InputError(f"{path} is neither a file nor a folder; give a log, or - for standard input")
         with plain_file(path, lambda name, head: wanted(name, head, readers)) as unpacked:
             yield unpacked

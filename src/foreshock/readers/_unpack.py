@@ -60,7 +60,12 @@ def plain_file(path: str, accepts: Accepts) -> Iterator[Path]:
         NotARunError: an archive in which nothing, or more than one file, looks like a log.
     """
     with tempfile.TemporaryDirectory(prefix="foreshock-") as folder:
-        start = _store_stdin(Path(folder), accepts) if path == "-" else Path(path)
+        start = Path(path)
+        if path == "-":
+            start = _store(sys.stdin.buffer, Path(folder, "stdin", "stdin"), accepts, "standard input")
+        elif start.is_fifo():
+            with start.open("rb") as pipe:
+                start = _store(pipe, Path(folder, "pipe", "pipe"), accepts, path)
         yield _plain(start, Path(folder), accepts, shown=path, depth=3)
 
 
@@ -77,7 +82,8 @@ def _plain(path: Path, folder: Path, accepts: Accepts, shown: str, depth: int) -
         for magic, opener in _STREAMS.items():
             if head.startswith(magic):
                 name = path.stem if path.suffix.lower() in (".gz", ".bz2", ".xz") else path.name
-                unpacked = _store(opener(path), target / _tar_name(path, name), shown)
+                with opener(path) as stream:
+                    unpacked = _store(stream, target / _tar_name(path, name), accepts, shown)
         if unpacked is None and head.startswith(b"PK\x03\x04"):
             unpacked = _from_zip(path, target, accepts, shown)
         elif unpacked is None and head[257:262] == b"ustar":
@@ -98,32 +104,20 @@ def _tar_name(path: Path, name: str) -> str:
     return path.stem + ".tar" if path.suffix.lower() == ".tgz" else name
 
 
-def _store_stdin(folder: Path, accepts: Accepts) -> Path:
-    """Keep standard input; binary noise is refused before all of it is written to the disk."""
-    source = sys.stdin.buffer
+def _store(source: IO[bytes], target: Path, accepts: Accepts, shown: str) -> Path:
+    """Write a stream to a file; binary noise is refused before all of it is on the disk."""
     head = source.read(HEAD)
     packed = any(head.startswith(magic) for magic in (*_STREAMS, *_FOREIGN, *_ENCODINGS, b"PK\x03\x04"))
-    if not (looks_like_text(head) or packed or head[257:262] == b"ustar" or accepts(Path("stdin"), head)):
-        raise NotARunError("standard input is binary and no known log; give the log itself")
-    target = folder / "stdin" / "stdin"
-    _write(head, source, target, "standard input")
-    return target
-
-
-def _store(stream: IO[bytes], target: Path, shown: str) -> Path:
-    with stream:
-        _write(b"", stream, target, shown)
-    return target
-
-
-def _write(head: bytes, stream: IO[bytes], target: Path, shown: str) -> None:
+    if not (looks_like_text(head) or packed or head[257:262] == b"ustar" or accepts(Path(target.name), head)):
+        raise NotARunError(f"{shown} holds binary data that is no known log; give the log itself")
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("wb") as out:
         written = out.write(head)
-        while chunk := stream.read(_CHUNK):
+        while chunk := source.read(_CHUNK):
             written += out.write(chunk)
             if written > MAX_UNPACKED:
                 raise UnreadableError(f"{shown} holds more than {MAX_UNPACKED >> 30} GiB; give a part of it")
+    return target
 
 
 def _recode(path: Path, target: Path, encoding: str, shown: str) -> Path:
@@ -151,7 +145,8 @@ def _from_zip(path: Path, target: Path, accepts: Accepts, shown: str) -> Path:
 
         try:
             name = _only_log([info.filename for info in members], opened, accepts, shown)
-            return _store(archive.open(name), target / PurePosixPath(name).name, shown)
+            with archive.open(name) as stream:
+                return _store(stream, target / PurePosixPath(name).name, accepts, shown)
         except NotImplementedError as error:
             raise UnreadableError(f"{shown} uses a compression that is not supported; unpack it") from error
 
@@ -164,7 +159,7 @@ def _from_tar(path: Path, target: Path, accepts: Accepts, shown: str) -> Path:
             return archive.extractfile(members[name]) or io.BytesIO()
 
         name = _only_log(list(members), opened, accepts, shown)
-        return _store(opened(name), target / PurePosixPath(name).name, shown)
+        return _store(opened(name), target / PurePosixPath(name).name, accepts, shown)
 
 
 def _only_log(names: list[str], opened: Callable[[str], IO[bytes]], accepts: Accepts, shown: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from foreshock.errors import NotARunError, UnreadableError
 from foreshock.readers._log import Log
 from foreshock.readers._records import number_in
-from foreshock.readers._sniff import MAX_LINE, head_of, run_name
+from foreshock.readers._sniff import HEAD, MAX_LINE, head_of, run_name
 from foreshock.readers._tables import table_logs
 
 NAME = "csv_table"
@@ -31,7 +31,8 @@ def recognises(path: Path, head: bytes) -> bool:
     text = head.decode("utf-8", errors="replace")
     if path.suffix.lower() in _SUFFIXES:
         return "\0" not in text
-    lines = [line for line in text.splitlines()[:-1] if line.strip() and not line.startswith("#")][:20]
+    whole = text if text.endswith("\n") or len(head) < HEAD else text.rpartition("\n")[0]
+    lines = [line for line in whole.splitlines() if line.strip() and not line.startswith("#")][:20]
     if len(lines) < 2:
         return False
     delimiter = _delimiter(lines)
