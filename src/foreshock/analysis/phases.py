@@ -3,143 +3,228 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from foreshock.analysis._records import Change, Noise, Phase
-from foreshock.analysis.segments import Lines, Segment, boundaries, fit
+from foreshock.analysis._shape import outline
+from foreshock.analysis.noise import estimate_noise
+from foreshock.analysis.segments import SHORTEST, Lines, Segment, boundaries, fit
 from foreshock.run import FloatArray, IntArray
 
-_MOST_PHASES = 5
-_FEWEST_POINTS = 6  # below this a curve is one phase
+MOST_PHASES = 5
+FEWEST_POINTS = 6  # below this a curve is one phase
+
 _SEARCHED = 400  # points that phases are looked for in: they are coarse
+_MOST_MOVES = 2  # drops and jumps that get a phase of their own: two of them make five phases
 _RAPID = 2.0  # times the rate at which the whole range would be covered in the whole run
-_CLEAR = 3.0  # a move counts when it is this many standard errors
-_VISIBLE = 0.08  # ... and this share of the range of the levels
+_CLEAR = 3.0  # standard errors that make a move count
+_VISIBLE = 0.08  # ... and the share of the range of the levels that it must cover
 _RESTLESS = 1.6  # scatter of a fluctuation, in units of the run's noise
+_MOVES = ("drop", "rise", "level_shift")
 _FALLS = ("drop", "slow_decline", "level_shift")
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """A stretch on its way to a phase.
+
+    Attributes:
+        segment: where it lies, its levels and its scatter.
+        error: standard error of its move for noise of 1.
+        change: the significant change that it is the way down or up of, if any.
+    """
+
+    segment: Segment
+    error: float
+    change: Change | None = None
+
+
 def phases(
-    steps: IntArray, y: FloatArray, noise: Noise | None, changes: Sequence[Change] = ()
+    steps: IntArray, y: FloatArray, noise: Noise | None, changes: Sequence[Change] | None = None
 ) -> tuple[Phase, ...]:
     """Divide one signal into phases: what it did, between which steps, from which level to which.
 
-    Boundaries are those of the segmentation (`segments.boundaries`) and those of the significant drops in
-    `changes`; the least telling ones are removed until at most five phases are left, then neighbours of one
-    kind are joined. Kinds describe the geometry, not what is good: a `drop` is a fall that `changes` calls
-    significant, a fall that it does not is a `slow_decline`. A drop's phase begins at the last step before
-    its onset. Levels are those of the fitted lines, robust against outliers.
+    Significant drops, rises and level shifts in `changes` (the two largest) are phases of their own, from
+    the last step before the onset to the step where they are complete. What lies between is cut where the
+    segmentation cuts it; the least telling cuts go until at most five phases are left, pieces are joined to
+    one outline that breaks only at jumps, and neighbours of one kind become one phase.
 
-    Cannot see a phase shorter than three points unless it is a significant drop.
+    Kinds describe the geometry, not what is good. A move counts when it is three standard errors of the
+    run's own noise and 8 % of the range of the levels; otherwise the phase is a `plateau`, or a
+    `fluctuation` where it scatters by more than 1.6 times the run's noise. Rises are rapid when faster than
+    twice the average rate of the whole range over the whole run. A fall is a `drop` only if a significant
+    change says so, else a `slow_decline`; a rise after a fall is a `recovery`.
+
+    Levels are those of the fitted outline, robust against outliers, never raw points. It cannot see a
+    phase shorter than 4 points unless it is a significant change, nor tell two rises of similar slope apart.
 
     Args:
         steps: shape (n,), increasing.
         y: shape (n,), finite.
-        noise: the run's noise; None where it is unknown.
-        changes: what `analyze` found in this signal.
+        noise: the run's noise; estimated where None.
+        changes: what `find_changes` found in this signal; None where nobody looked: then a rapid and clear
+            fall is called a drop on the outline's own evidence.
     """
-    n = len(y)
-    if n == 0:
+    if not len(y):
         return ()
-    x = steps.astype(np.float64)
-    falls = [change for change in changes if change.significant and change.kind == "drop"]
-    if n < _FEWEST_POINTS and not falls:
-        return (_phase("single", steps, y, fit(x, y, [])[0]),)
-    forced = _forced(steps, falls)
-    free = boundaries(x, y, most=_SEARCHED)
-    bounds = _thin(x, y, sorted({*forced, *(b for b in free if _apart(b, forced))}), forced)
+    noise = noise or estimate_noise(y)
+    unit = float(np.abs(y).max()) or 1.0
+    x, scaled = steps.astype(np.float64), y / unit
+    moves = _moves(steps, changes or ())
+    if len(y) < FEWEST_POINTS and not moves:
+        return (_phase("single", steps, y, fit(x, y, [])[0], noise),)
+    cuts = _cuts(x, scaled, moves)
     while True:
-        segments = fit(x, y, bounds)
-        segments = [_between_levels(segment, steps, falls) for segment in segments]
-        kinds = _kinds(steps, segments, y, noise, changes)
-        joined = _join(bounds, kinds, segments, forced)
-        if joined == bounds:
+        pieces = _pieces(x, scaled, moves, cuts, noise.long_run_sd / unit)
+        cuts = [cut for cut in (piece.segment.start for piece in pieces) if cut not in _ends(len(y), moves)]
+        scatter = _scatter(pieces, noise, unit)
+        kinds = _kinds(steps, pieces, scatter, noise.sd / unit, changes)
+        joined = _join(pieces, kinds, scatter, cuts)
+        if joined == cuts:
             break
-        bounds = joined
-    return tuple(_phase(kind, steps, y, seg) for kind, seg in zip(kinds, segments, strict=True))
-
-
-def _forced(steps: IntArray, falls: Sequence[Change]) -> list[int]:
-    """Indices where a drop's phase begins (the last step before the onset) and where the next one begins."""
-    found: set[int] = set()
-    for change in falls:
-        onset = int(np.searchsorted(steps, change.step))
-        bottom = int(np.searchsorted(steps, change.end_step, side="right"))
-        found |= {max(onset - 1, 0), bottom}
-    return sorted(index for index in found if 0 < index < len(steps))
-
-
-def _apart(bound: int, forced: Sequence[int]) -> bool:
-    return all(abs(bound - other) >= 3 for other in forced) and not any(
-        low < bound < high for low, high in zip(forced[::2], forced[1::2], strict=False)
+        cuts = joined
+    return tuple(
+        _phase(kind, steps, y, _levelled(piece, kind, scaled, sd, unit), noise)
+        for kind, piece, sd in zip(kinds, pieces, scatter, strict=True)
     )
 
 
-def _thin(x: FloatArray, y: FloatArray, bounds: list[int], forced: Sequence[int]) -> list[int]:
-    """Remove the boundary whose loss costs least until at most five phases are left."""
+def _moves(steps: IntArray, changes: Sequence[Change]) -> list[tuple[int, int, Change]]:
+    """The largest significant moves that do not overlap: first index, one past the last, and the change."""
+    found: list[tuple[int, int, Change]] = []
+    clear = [change for change in changes if change.significant and change.kind in _MOVES]
+    for change in sorted(clear, key=lambda c: -abs(c.to_value - c.from_value)):
+        start = max(int(np.searchsorted(steps, change.step)) - 1, 0)
+        stop = int(np.searchsorted(steps, change.end_step, side="right"))
+        apart = all(stop <= other[0] or start >= other[1] for other in found)
+        if stop - start >= 2 and apart and len(found) < _MOST_MOVES:
+            found.append((start, stop, change))
+    return sorted(found, key=lambda move: move[0])
+
+
+def _gaps(n: int, moves: Sequence[tuple[int, int, Change]]) -> list[tuple[int, int]]:
+    """The stretches between the moves."""
+    starts = [0, *(move[1] for move in moves)]
+    stops = [*(move[0] for move in moves), n]
+    return [(start, stop) for start, stop in zip(starts, stops, strict=True) if stop > start]
+
+
+def _ends(n: int, moves: Sequence[tuple[int, int, Change]]) -> set[int]:
+    """Where a move begins or ends: boundaries that stay."""
+    return {end for gap in _gaps(n, moves) for end in gap}
+
+
+def _cuts(x: FloatArray, y: FloatArray, moves: Sequence[tuple[int, int, Change]]) -> list[int]:
+    """Where the stretches between the moves are cut, so that at most five phases result."""
+    gaps = _gaps(len(y), moves)
+    cuts = [
+        start + bound
+        for start, stop in gaps
+        for bound in boundaries(x[start:stop], y[start:stop], most=_SEARCHED)
+    ]
     lines = Lines(x, y)
-    while len(bounds) >= _MOST_PHASES:
-        edges = [0, *bounds, len(y)]
-        left, cut, right = (np.array(part) for part in (edges[:-2], edges[1:-1], edges[2:]))
+    while cuts and len(cuts) + len(gaps) + len(moves) > MOST_PHASES:
+        edges = np.array(sorted({*cuts, *_ends(len(y), moves)}))
+        middle = np.flatnonzero(np.isin(edges, cuts))
+        left, cut, right = edges[middle - 1], edges[middle], edges[middle + 1]
         loss = lines.error(left, right) - lines.error(left, cut) - lines.error(cut, right)
-        if set(bounds) - set(forced):
-            loss[np.isin(cut, list(forced))] = np.inf
-        bounds = [bound for bound in bounds if bound != cut[int(np.argmin(loss))]]
-    return bounds
+        cuts.remove(int(cut[np.argmin(loss)]))
+    return cuts
 
 
-def _between_levels(segment: Segment, steps: IntArray, falls: Sequence[Change]) -> Segment:
-    """A drop is too short for a line of its own: take the levels that its significance was found with."""
-    first, last = int(steps[segment.start]), int(steps[segment.stop - 1])
-    for change in falls:
-        if first < change.step <= last and change.end_step == last and segment.stop - segment.start <= 12:
-            return Segment(segment.start, segment.stop, change.from_value, change.to_value, segment.sd)
-    return segment
+def _pieces(
+    x: FloatArray,
+    y: FloatArray,
+    moves: Sequence[tuple[int, int, Change]],
+    cuts: Sequence[int],
+    long_run_sd: float,
+) -> list[_Piece]:
+    """The moves, and outlines of what lies between."""
+    found = [
+        _Piece(Segment(start, stop, float(y[start]), float(y[stop - 1]), 0.0), 0.0, change)
+        for start, stop, change in moves
+    ]
+    for start, stop in _gaps(len(y), moves):
+        inside = [cut - start for cut in cuts if start < cut < stop]
+        shape = outline(x[start:stop], y[start:stop], inside, long_run_sd)
+        for s, error in zip(shape.segments, shape.errors, strict=True):
+            moved = Segment(s.start + start, s.stop + start, s.start_level, s.end_level, s.sd)
+            found.append(_Piece(moved, error))
+    return sorted(found, key=lambda piece: piece.segment.start)
+
+
+def _scatter(pieces: Sequence[_Piece], noise: Noise, unit: float) -> list[float]:
+    """Noise of sums of points in each piece: its own scatter where it is long, that of all where not.
+
+    Never more than the noise of the run, which a jump that the outline follows may have inflated.
+    """
+    memory = float(np.sqrt((1 + max(noise.phi, 0.0)) / (1 - max(noise.phi, 0.0))))
+    counts = np.array([0 if p.change else p.segment.stop - p.segment.start for p in pieces])
+    own = np.array([piece.segment.sd for piece in pieces])
+    every = float(np.sqrt((counts * own**2).sum() / max(counts.sum() - 2 * len(pieces), 1)))
+    local = np.where(counts >= 3 * SHORTEST, own, every) * memory
+    return [float(sd) for sd in np.minimum(local, noise.long_run_sd / unit)]
 
 
 def _kinds(
     steps: IntArray,
-    segments: Sequence[Segment],
-    y: FloatArray,
-    noise: Noise | None,
-    changes: Sequence[Change],
+    pieces: Sequence[_Piece],
+    scatter: Sequence[float],
+    noise_sd: float,
+    changes: Sequence[Change] | None,
 ) -> list[str]:
-    """What each segment does."""
-    levels = [level for segment in segments for level in (segment.start_level, segment.end_level)]
+    """What each piece does, in the light of those before it."""
+    levels = [v for piece in pieces for v in (piece.segment.start_level, piece.segment.end_level)]
     span = max(levels) - min(levels)
-    whole = max(float(steps[-1] - steps[0]), 1.0)
+    rapid = _RAPID * span / max(float(steps[-1] - steps[0]), 1.0)
     kinds: list[str] = []
-    fell = False
-    for segment in segments:
-        move = segment.end_level - segment.start_level
-        count = segment.stop - segment.start
-        long_run = noise.long_run_sd if noise else segment.sd
-        error = long_run * np.sqrt(12 / count) if count > 2 else long_run * np.sqrt(2)
+    bottom: float | None = None  # level that the last fall ended at, while nothing has risen from it
+    for piece, sd in zip(pieces, scatter, strict=True):
+        segment = piece.segment
         first, last = int(steps[segment.start]), int(steps[segment.stop - 1])
-        dropped = _overlaps(changes, first, last, ("drop",))
-        if dropped and move < 0:
-            kind = "drop"
-        elif abs(move) < max(_CLEAR * error, _VISIBLE * span) or move == 0:
-            restless = noise is not None and count >= 8 and segment.sd > _RESTLESS * noise.long_run_sd > 0
-            kind = "fluctuation" if restless else "plateau"
+        move = _move(piece, sd, span, bottom)
+        is_rapid = abs(move) > rapid * max(last - first, 1)
+        if piece.change is not None:
+            rises = piece.change.to_value > piece.change.from_value
+            kind = ("rapid_rise" if bottom is None else "recovery") if rises else "drop"
         elif move > 0:
-            rate = move / max(float(last - first), 1.0)
-            kind = "recovery" if fell else ("rapid_rise" if rate > _RAPID * span / whole else "slow_rise")
+            kind = "recovery" if bottom is not None else "rapid_rise" if is_rapid else "slow_rise"
+        elif move < 0:
+            fell = changes is None or _fell(changes, first, last)
+            kind = "drop" if is_rapid and fell else "slow_decline"
         else:
-            rate = -move / max(float(last - first), 1.0)
-            rapid = rate > _RAPID * span / whole and _overlaps(changes, first, last, _FALLS)
-            kind = "drop" if rapid else "slow_decline"
-        fell = kind == "drop" or (fell and kind == "plateau")
+            restless = segment.stop - segment.start >= 2 * SHORTEST
+            kind = "fluctuation" if restless and segment.sd > _RESTLESS * noise_sd > 0 else "plateau"
+        if kind in ("drop", "slow_decline"):
+            bottom = segment.end_level
+        elif kind == "recovery":
+            bottom = None
         kinds.append(kind)
     return kinds
 
 
-def _overlaps(changes: Sequence[Change], first: int, last: int, kinds: Sequence[str]) -> bool:
-    """Whether a significant fall of these kinds happens between two steps."""
+def _move(piece: _Piece, sd: float, span: float, bottom: float | None) -> float:
+    """From level to level, or 0 where the noise could make it; after a fall, also from the bottom up."""
+    segment = piece.segment
+    move = segment.end_level - segment.start_level
+    if move and abs(move) >= max(_CLEAR * sd * piece.error, _VISIBLE * span):
+        return move
+    if bottom is not None and move > 0:
+        # Too short to show a slope of its own: its end (variance 4 / m) against the bottom of some 3 points.
+        risen = segment.end_level - bottom
+        error = sd * float(np.sqrt(4 / (segment.stop - segment.start) + 1 / 3))
+        if risen >= max(_CLEAR * error, _VISIBLE * span):
+            return risen
+    return 0.0
+
+
+def _fell(changes: Sequence[Change], first: int, last: int) -> bool:
+    """Whether a significant fall happens between two steps."""
     return any(
         change.significant
-        and change.kind in kinds
+        and change.kind in _FALLS
         and change.to_value < change.from_value
         and change.step <= last
         and change.end_step > first
@@ -148,19 +233,49 @@ def _overlaps(changes: Sequence[Change], first: int, last: int, kinds: Sequence[
 
 
 def _join(
-    bounds: list[int], kinds: Sequence[str], segments: Sequence[Segment], forced: Sequence[int]
+    pieces: Sequence[_Piece], kinds: Sequence[str], scatter: Sequence[float], cuts: Sequence[int]
 ) -> list[int]:
-    """The boundaries without the first one between two phases of one kind that meet without a jump."""
-    levels = [level for segment in segments for level in (segment.start_level, segment.end_level)]
-    jump = _VISIBLE * 2 * (max(levels) - min(levels))
-    for index, bound in enumerate(bounds):
-        apart = abs(segments[index + 1].start_level - segments[index].end_level)
-        if kinds[index] == kinds[index + 1] and bound not in forced and apart <= jump:
-            return [other for other in bounds if other != bound]
-    return bounds
+    """The cuts without the first one between two phases of one kind and much the same course."""
+    levels = [v for piece in pieces for v in (piece.segment.start_level, piece.segment.end_level)]
+    visible = _VISIBLE * (max(levels) - min(levels))
+    for i, (left, right) in enumerate(zip(pieces[:-1], pieces[1:], strict=True)):
+        if kinds[i] != kinds[i + 1] or right.segment.start not in cuts:
+            continue
+        if kinds[i] in ("plateau", "fluctuation"):
+            same = _level_apart(left.segment, right.segment, max(scatter[i], scatter[i + 1])) <= visible
+        else:
+            slopes = [_speed(piece.segment) for piece in (left, right)]
+            same = max(slopes) < _RAPID * min(slopes)
+        if same:
+            return [cut for cut in cuts if cut != right.segment.start]
+    return list(cuts)
 
 
-def _phase(kind: str, steps: IntArray, y: FloatArray, segment: Segment) -> Phase:
+def _level_apart(left: Segment, right: Segment, sd: float) -> float:
+    """How far apart the mean levels of two segments are; 0 where noise could do it."""
+    apart = abs(right.start_level + right.end_level - left.start_level - left.end_level) / 2
+    error = sd * float(np.sqrt(1 / (left.stop - left.start) + 1 / (right.stop - right.start)))
+    return apart if apart >= _CLEAR * error else 0.0
+
+
+def _speed(segment: Segment) -> float:
+    return abs(segment.end_level - segment.start_level) / max(segment.stop - segment.start - 1, 1)
+
+
+def _levelled(piece: _Piece, kind: str, y: FloatArray, sd: float, unit: float) -> Segment:
+    """The segment of a phase in the signal's unit; a plateau has two levels only if it moved at all."""
+    s = piece.segment
+    start, end = s.start_level * unit, s.end_level * unit
+    if piece.change is not None:
+        start, end = piece.change.from_value, piece.change.to_value
+    elif kind in ("plateau", "fluctuation") and abs(end - start) < _CLEAR * sd * piece.error * unit:
+        start = end = float(
+            np.clip((start + end) / 2, y[s.start : s.stop].min() * unit, y[s.start : s.stop].max() * unit)
+        )
+    return Segment(s.start, s.stop, start, end, s.sd * unit)
+
+
+def _phase(kind: str, steps: IntArray, y: FloatArray, segment: Segment, noise: Noise) -> Phase:
     first, last = int(steps[segment.start]), int(steps[segment.stop - 1])
     here = y[segment.start : segment.stop]
     move = segment.end_level - segment.start_level
@@ -173,5 +288,5 @@ def _phase(kind: str, steps: IntArray, y: FloatArray, segment: Segment) -> Phase
         slope=move / (last - first) if last > first else 0.0,
         low=float(here.min()),
         high=float(here.max()),
-        noise_sd=segment.sd,
+        noise_sd=segment.sd if len(here) >= SHORTEST and segment.sd > 0 else noise.sd,
     )

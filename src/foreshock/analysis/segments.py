@@ -124,14 +124,15 @@ def _line(x: FloatArray, y: FloatArray, start: int, stop: int) -> Segment:
     if len(there) < 3:
         return Segment(start, stop, float(y[start]), float(y[stop - 1]), 0.0)
     centred = here - here.mean()
+    weight = centred / (centred**2).sum()
     for _ in range(2):
-        line = values.mean() + float(centred @ values / (centred @ centred)) * centred
+        line = values.mean() + float((weight * values).sum()) * centred
         residual = there - line
         reach = _CLIP * 1.4826 * float(np.median(np.abs(residual)))
         values = line + np.clip(residual, -reach, reach) if reach > 0 else values
     ends = np.clip(line[[0, -1]], there.min(), there.max())  # a line may not leave the values it describes
     rest = values - line
-    sd = float(np.sqrt(rest @ rest / max(len(rest) - 2, 1)))
+    sd = float(np.sqrt((rest**2).sum() / max(len(rest) - 2, 1)))
     return Segment(start, stop, float(ends[0]) * unit, float(ends[1]) * unit, sd * unit)
 
 
