@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -17,6 +18,7 @@ from foreshock.diagnosis import open_causes, what_to_log
 from foreshock.readers import open_run
 from foreshock.report import build
 from foreshock.report.html import render
+from foreshock.report.json import dumps
 from foreshock.run import Column, FloatArray, Note, Run, Series
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7*7}}\u2028"
@@ -25,7 +27,14 @@ HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&{{7
 def page_of(run: Run) -> tuple[str, dict[str, Any]]:
     analysis = analyze(run)
     document = build(run, analysis, open_causes(run, analysis), what_to_log(run))
-    return render(document, run, analysis), document
+    return render(document, run, analysis, svg=b"<svg xmlns='http://www.w3.org/2000/svg'/>"), document
+
+
+def data_of(page: str, block: str = "data") -> Any:
+    """What the page's script reads, as a browser would."""
+    found = re.findall(rf'<script type="application/json" id="{block}">(.*?)</script>', page, flags=re.S)
+    assert len(found) == 1
+    return json.loads(found[0])
 
 
 def hostile_run(rows: int = 40) -> Run:
@@ -68,8 +77,14 @@ def tags_of(page: str) -> list[tuple[str, dict[str, str | None]]]:
 def test_nothing_from_a_log_becomes_markup_or_script() -> None:
     page, _ = page_of(hostile_run())
     tags = tags_of(page)
-    assert [attrs.get("type") for tag, attrs in tags if tag == "script"] == ["application/json", None, None]
-    assert not [tag for tag, _ in tags if tag == "img"]
+    assert [attrs.get("type") for tag, attrs in tags if tag == "script"] == [
+        "application/json",
+        "application/json",
+        None,
+        None,
+    ]
+    images = [attrs.get("src") for tag, attrs in tags if tag == "img"]
+    assert len(images) == 1 and str(images[0]).startswith("data:image/svg+xml;base64,"), "ours, no other"
     assert not [name for _, attrs in tags for name in attrs if name.startswith("on")]
     assert "alert(1)</script>" not in page and "49" not in re.findall(r"<h1>(.*?)</h1>", page, flags=re.S)[0]
 
@@ -78,7 +93,10 @@ def test_the_page_loads_nothing_from_anywhere() -> None:
     page, _ = page_of(open_run(RUNS[0].path))
     for tag, attrs in tags_of(page):
         assert tag not in ("link", "iframe", "object", "base")
-        assert not {"src", "href", "action"} & set(attrs), (tag, attrs)
+        assert not {"href", "action", "srcset"} & set(attrs), (tag, attrs)
+        assert str(attrs.get("src", "data:")).startswith("data:"), (tag, attrs)
+    addresses = set(re.findall(r"https?://[^\s'\")]*", page))
+    assert addresses <= {"https://github.com/leeoniya/uPlot"}, "only uPlot's own notice names an address"
     assert "url(" not in page and "@import" not in page
     policy = re.findall(r'Content-Security-Policy" content="([^"]*)"', page)[0]
     assert policy.startswith("default-src &#39;none&#39;") or policy.startswith("default-src 'none'")
@@ -109,8 +127,7 @@ def test_short_and_long_runs_give_a_page_of_bounded_size(rows: int) -> None:
     run = reward_run(values)
     page, _ = page_of(run)
     assert len(page) < 3_000_000
-    block = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.S)[0]
-    (panel,) = json.loads(block)["panels"]
+    (panel,) = data_of(page)["panels"]
     shown = [value for value in panel["y"] if value is not None]
     assert min(shown) == values.min() and max(shown) == values.max()
 
@@ -119,6 +136,27 @@ def test_infinities_reach_the_page_as_gaps_that_are_counted() -> None:
     values = np.r_[np.linspace(0, 1, 30), np.inf, np.nan, 0.5, 0.4]
     run = reward_run(values)
     page, _ = page_of(run)
-    block = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.S)[0]
-    (panel,) = json.loads(block)["panels"]
+    (panel,) = data_of(page)["panels"]
     assert panel["beyond"] == 1 and None in panel["y"]
+    assert any("∞ at step 30" in note for note in panel["notes"])
+
+
+def test_the_page_carries_the_whole_document_for_download() -> None:
+    page, document = page_of(open_run(RUNS[0].path))
+    assert data_of(page, "json") == json.loads(dumps(document))
+
+
+def test_smoothing_of_a_thinned_curve_follows_all_points_and_not_the_extremes() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.exponential(size=50_000)
+    page, _ = page_of(reward_run(values))
+    (panel,) = data_of(page)["panels"]
+    assert np.median(panel["smooth"]) == pytest.approx(np.median(values), rel=0.02)
+    assert max(panel["y"]) == values.max() and max(panel["smooth"]) < values.max() / 2
+
+
+def test_without_scripts_the_charts_are_shown_as_an_image() -> None:
+    page, _ = page_of(open_run(RUNS[0].path))
+    inside = re.findall(r"<noscript>(.*?)</noscript>", page, flags=re.S)[0]
+    image = re.findall(r"base64,([^\"]*)", inside)[0]
+    assert base64.b64decode(image).startswith(b"<svg")

@@ -117,6 +117,23 @@ def decimate(x: FloatArray, y: FloatArray, buckets: int) -> tuple[FloatArray, Fl
     return x[kept], y[kept]
 
 
+def bucket_medians(x: FloatArray, y: FloatArray, at: FloatArray, buckets: int) -> FloatArray:
+    """For each step in `at`, which `decimate` kept, the median of the bucket it stands for.
+
+    Smoothing the kept points themselves would follow the extremes; the medians stand for all points.
+    NaN where a bucket has no finite value.
+    """
+    edges = np.linspace(x[0], x[-1], buckets + 1)
+    starts = np.searchsorted(x, edges[:-1])
+    ends = np.r_[starts[1:], x.size]
+    medians = np.full(buckets, np.nan)
+    for bucket, (a, b) in enumerate(zip(starts, ends, strict=True)):
+        piece = y[a:b][np.isfinite(y[a:b])]
+        if piece.size:
+            medians[bucket] = np.median(piece)
+    return medians[np.clip(np.searchsorted(edges, at, side="right") - 1, 0, buckets - 1)]
+
+
 def envelope(
     x: FloatArray, low: FloatArray, high: FloatArray, buckets: int
 ) -> tuple[FloatArray, FloatArray, FloatArray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -95,17 +96,24 @@ def _makers(
     signals: list[str] | None,
     smooth: int | None,
 ) -> dict[str, _Maker]:
-    """How each format is written; matplotlib and jinja2 are imported only where they are needed."""
+    """How each format is written; matplotlib and jinja2 are imported only where they are needed.
+
+    A page that is asked for without any drawn file has no charts where scripts are off.
+    """
     makers: dict[str, _Maker] = {
         "json": lambda path: _json(document, path),
         "md": lambda path: _markdown(document, path, with_charts="png" in formats),
-        "html": lambda path: _html(document, run, analysis, path),
     }
     if _DRAWN & set(formats):
-        from foreshock.report.figure import draw, save
+        from foreshock.report.figure import as_svg, draw, save
 
         figure = draw(run, analysis, signals=signals, smooth=smooth)
+        svg = functools.cache(lambda: as_svg(figure))  # for charts.svg and for the page without scripts
         makers.update(dict.fromkeys(_DRAWN, lambda path: save(figure, path)))
+        makers["svg"] = lambda path: _bytes(svg(), path)
+        makers["html"] = lambda path: _html(document, run, analysis, path, svg=svg(), smooth=smooth)
+    else:
+        makers["html"] = lambda path: _html(document, run, analysis, path, smooth=smooth)
     return makers
 
 
@@ -136,7 +144,19 @@ def _markdown(document: dict[str, Any], path: Path, *, with_charts: bool) -> Non
     path.write_text(render(document, charts="charts.png" if with_charts else None), encoding="utf-8")
 
 
-def _html(document: dict[str, Any], run: Run, analysis: Analysis, path: Path) -> None:
+def _html(
+    document: dict[str, Any],
+    run: Run,
+    analysis: Analysis,
+    path: Path,
+    *,
+    svg: bytes | None = None,
+    smooth: int | None,
+) -> None:
     from foreshock.report.html import render
 
-    path.write_text(render(document, run, analysis), encoding="utf-8")
+    path.write_text(render(document, run, analysis, svg=svg, smooth=smooth), encoding="utf-8")
+
+
+def _bytes(content: bytes, path: Path) -> None:
+    path.write_bytes(content)

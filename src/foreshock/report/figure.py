@@ -7,6 +7,7 @@ matplotlibrc says.
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -110,17 +111,28 @@ def save(figure: Figure, path: str | Path) -> None:
     kind = path.suffix.lower()
     if kind not in FORMATS:
         raise UsageError(f"cannot write {path.name!r}: charts end in .png, .svg or .pdf")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _savefig(figure, path, kind[1:])
+
+
+def as_svg(figure: Figure) -> bytes:
+    """The figure as an SVG image, the same bytes as `save` writes."""
+    buffer = io.BytesIO()
+    _savefig(figure, buffer, "svg")
+    return buffer.getvalue()
+
+
+def _savefig(figure: Figure, target: Path | io.BytesIO, kind: str) -> None:
     metadata = {
-        ".png": {"Software": "Foreshock"},
-        ".svg": {"Date": None, "Creator": "Foreshock"},
-        ".pdf": {"CreationDate": None, "Creator": "Foreshock", "Producer": "matplotlib"},
+        "png": {"Software": "Foreshock"},
+        "svg": {"Date": None, "Creator": "Foreshock"},
+        "pdf": {"CreationDate": None, "Creator": "Foreshock", "Producer": "matplotlib"},
     }[kind]
     with settings(), warnings.catch_warnings():
         # A name in a script that the font lacks is drawn as boxes; that is no reason to warn.
         warnings.filterwarnings("ignore", message=r".*Glyph .* missing.*")
-        path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(
-            path, format=kind[1:], dpi=figure.dpi, metadata=metadata, facecolor=figure.get_facecolor()
+            target, format=kind, dpi=figure.dpi, metadata=metadata, facecolor=figure.get_facecolor()
         )
 
 

@@ -18,29 +18,46 @@ import orjson
 from markupsafe import Markup, escape
 
 from foreshock.analysis import Analysis, SignalAnalysis
-from foreshock.report._display import connect, decimate, robust_limits
-from foreshock.report._style import DARK, LIGHT, Palette, colour_of
-from foreshock.report._text import change_lines, change_sentence, phase_texts, title_of, worth_marking
-from foreshock.run import Run
+from foreshock.report._display import Limits, bucket_medians, connect, decimate, robust_limits
+from foreshock.report._style import DARK, FALLING, LIGHT, Palette, colour_of
+from foreshock.report._text import axis_text, change_lines, number, phase_texts, title_of, worth_marking
+from foreshock.report.json import dumps
+from foreshock.run import FloatArray, Run
 
 _HERE = Path(__file__).parent
-_BUCKETS = 1500  # pixel columns of a wide screen; each keeps its lowest and highest point
+_MAIN_POINTS = 10_000  # of each curve shown at once; longer ones keep the extremes of buckets
+_OTHER_POINTS = 60_000  # of all further metrics together, so that the page stays small
 _MARKS = 6  # labels in one panel before they hide the curve
+_LISTED = 6  # steps named in a note before it says "and so many more"
 
 
-def render(document: Mapping[str, Any], run: Run, analysis: Analysis) -> str:
+def render(
+    document: Mapping[str, Any],
+    run: Run,
+    analysis: Analysis,
+    *,
+    svg: bytes | None = None,
+    smooth: int | None = None,
+) -> str:
     """The page as text.
 
     Args:
         document: what `document.build` returns.
         run: the run, for the raw points.
         analysis: for phases and marks.
+        svg: the charts as an image, shown where scripts are off.
+        smooth: window in steps that the overlay starts with.
     """
     names = [
         *reversed(analysis.primary),
         *(name for name in analysis.signals if name not in analysis.primary),
     ]
-    panels = [_panel(name, position, run, analysis.signals[name]) for position, name in enumerate(names)]
+    first = len(analysis.primary) or min(len(names), 2)
+    others = max(_OTHER_POINTS // max(len(names) - first, 1), 400)
+    panels = [
+        _panel(name, position, run, analysis.signals[name], _MAIN_POINTS if position < first else others)
+        for position, name in enumerate(names)
+    ]
     library = (_HERE / "assets" / "uPlot.iife.min.js").read_text(encoding="utf-8")
     ours = (_HERE / "assets" / "report.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
@@ -52,7 +69,10 @@ def render(document: Mapping[str, Any], run: Run, analysis: Analysis) -> str:
     environment.filters["prose"] = prose
     return environment.get_template("report.html").render(
         d=document,
-        data=Markup(_json({"panels": panels, "first": len(analysis.primary) or min(len(panels), 2)})),
+        data=Markup(_in_script(orjson.dumps({"panels": panels, "first": first, "smooth": smooth or 1}))),
+        json=Markup(_in_script(dumps(dict(document)))),
+        fallback=base64.b64encode(svg).decode() if svg else "",
+        widest=_widest(run),
         policy=_policy(library, ours),
         library=Markup(library),
         script=Markup(ours),
@@ -72,47 +92,59 @@ def prose(text: str) -> Markup:
     )
 
 
-def _json(value: Any) -> str:
+def _in_script(json: bytes) -> str:
     """JSON that may stand inside a script element: nothing in it can close the element or open a comment."""
-    text = orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY).decode()
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return json.decode().replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _policy(*scripts: str) -> str:
-    """The page may run these scripts, use inline styles, and nothing else."""
+    """The page may run these scripts, show inline styles and images of its own, and nothing else."""
     hashes = " ".join(
         "'sha256-" + base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() + "'"
         for script in scripts
     )
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; base-uri 'none'"
+    return (
+        f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'"
+    )
 
 
-def _panel(name: str, position: int, run: Run, found: SignalAnalysis) -> dict[str, Any]:
+def _widest(run: Run) -> int:
+    """The largest smoothing window on offer, odd: a tenth of the run, never less than 51 steps."""
+    span = int(run.steps[-1] - run.steps[0]) if len(run.steps) else 0
+    return max(51, span // 10 | 1)
+
+
+def _panel(name: str, position: int, run: Run, found: SignalAnalysis, points: int) -> dict[str, Any]:
     """What the script needs to draw one signal."""
     raw = np.asarray(run.series[name], dtype=np.float64)
     limits = robust_limits(raw)
-    x, y = decimate(*connect(run.steps, raw), _BUCKETS)
-    finite = [float(value) if np.isfinite(value) else None for value in y]
+    whole_x, whole_y = connect(run.steps, raw)
+    x, y = decimate(whole_x, whole_y, points // 2)
+    thinned = len(x) < len(whole_x)
     spread = limits.high - limits.low
+    column = run.columns.get(name)
     return {
         "name": name,
         "title": f"{title_of(name, found)} vs Step",
         "label": title_of(name, found),
-        "unit": found.unit,
+        "axis": axis_text(name, found, column),
         "key": found.key,
         "colours": [colour_of(name, position, LIGHT), colour_of(name, position, DARK)],
-        "x": [float(value) for value in x],
-        "y": finite,
+        "x": [int(value) if value.is_integer() else value for value in x.tolist()],
+        "y": _finite(y),
+        "smooth": _finite(bucket_medians(whole_x, whole_y, x, points // 2)) if thinned else None,
         "limits": [limits.low, limits.high] if limits.above.size or limits.below.size else None,
+        "above": run.steps[limits.above][:200].tolist(),
+        "below": run.steps[limits.below][:200].tolist(),
         "beyond": int(limits.above.size + limits.below.size),
-        "decimated": bool(len(raw) > 2 * _BUCKETS + 2),
+        "notes": _notes(raw, run, column.key if column else name, limits, thinned),
         "digits": int(np.clip(np.ceil(2 - np.log10(spread)), 0, 8)) if spread > 0 else 4,
         "phases": [
             {
                 "from": phase.start,
                 "to": phase.end,
-                "text": phase_texts(phase)[0],
-                "short": phase_texts(phase)[1],
+                "texts": phase_texts(phase),
+                "falls": phase.kind in FALLING and found.good == "up",
             }
             for phase in found.phases
             if phase.kind != "single"
@@ -122,12 +154,33 @@ def _panel(name: str, position: int, run: Run, found: SignalAnalysis) -> dict[st
                 "step": change.step,
                 "interval": list(change.step_interval),
                 "end": change.end_step,
-                "text": change_sentence(change_lines(change)),
                 "lines": change_lines(change),
             }
             for change in worth_marking(found)[:_MARKS]
         ],
     }
+
+
+def _finite(values: FloatArray) -> list[float | None]:
+    """JSON has no NaN: a gap is null."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]
+
+
+def _notes(raw: FloatArray, run: Run, key: str, limits: Limits, thinned: bool) -> list[str]:
+    """What the curve cannot show: values beyond its range one by one, NaN that was logged, thinning."""
+    far = sorted([*limits.above.tolist(), *limits.below.tolist()])
+    named = [f"{number(float(raw[row]))} at step {run.steps[row]}" for row in far[:_LISTED]]
+    notes = ["beyond this range: " + _some(named, len(far))] if far else []
+    nan = run.nan_steps.get(key, ())
+    if len(nan):
+        notes.append("NaN logged at step " + _some([str(step) for step in nan[:_LISTED]], len(nan)))
+    if thinned:
+        notes.append(f"{len(raw):,} points: the lowest and the highest of each pixel column are drawn")
+    return notes
+
+
+def _some(named: list[str], count: int) -> str:
+    return ", ".join(named) + (f" and {count - len(named)} more" if count > len(named) else "")
 
 
 def _variables(palette: Palette) -> Markup:

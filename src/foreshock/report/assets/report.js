@@ -4,121 +4,202 @@
   const data = JSON.parse(document.getElementById("data").textContent);
   const root = document.documentElement;
   const plots = new Map(); // panel name -> {plot, box, panel}
-  let smooth = 1;
+  const STRIP = 24; // pixels above a chart, for the names of its phases
+  const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
+  let smooth = data.smooth;
   let zooming = false;
 
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const dark = () =>
     root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 
-  function median(values) {
-    const sorted = values.slice().sort((a, b) => a - b);
-    const half = sorted.length >> 1;
-    return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  // Plain digits, powers of ten only where digits would not do.
+  function text(value, digits) {
+    if (value == null) return "-";
+    const size = Math.abs(value);
+    if (size >= 1e7 || (size > 0 && size < 10 ** -Math.min(digits, 6))) return value.toExponential(2);
+    return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+  }
+
+  function ticks(u, splits) {
+    const gap = splits.length > 1 ? splits[1] - splits[0] : Math.abs(splits[0]) || 1;
+    const digits = Math.max(0, Math.min(8, -Math.floor(Math.log10(gap) + 1e-9)));
+    const exact = Math.abs(gap * 10 ** digits - Math.round(gap * 10 ** digits)) < 1e-6 ? digits : digits + 1;
+    return splits.map((value) => {
+      if (value == null) return "";
+      return gap < 1e-5 && value !== 0 ? value.toExponential(2) : text(Math.abs(value) < gap / 1e6 ? 0 : value, exact);
+    });
   }
 
   // Median over the steps within half a window on both sides: for the eye only.
   function smoothed(panel) {
-    if (smooth < 3) return panel.y.map(() => null);
-    let low = 0;
-    return panel.y.map((value, i) => {
-      if (value === null) return null;
-      while (panel.x[low] < panel.x[i] - smooth / 2) low++;
-      const near = [];
-      for (let j = low; j < panel.x.length && panel.x[j] <= panel.x[i] + smooth / 2; j++)
-        if (panel.y[j] !== null) near.push(panel.y[j]);
-      return median(near);
+    const { x } = panel;
+    const y = panel.smooth || panel.y;
+    if (smooth < 3) return x.map(() => null);
+    const sorted = []; // finite values inside the window
+    const place = (value) => {
+      let low = 0;
+      let high = sorted.length;
+      while (low < high) {
+        const middle = (low + high) >> 1;
+        if (sorted[middle] < value) low = middle + 1;
+        else high = middle;
+      }
+      return low;
+    };
+    let first = 0;
+    let next = 0;
+    return y.map((value, i) => {
+      for (; next < x.length && x[next] <= x[i] + smooth / 2; next++)
+        if (y[next] !== null) sorted.splice(place(y[next]), 0, y[next]);
+      for (; x[first] < x[i] - smooth / 2; first++) if (y[first] !== null) sorted.splice(place(y[first]), 1);
+      if (value === null || panel.y[i] === null) return null;
+      const half = sorted.length >> 1;
+      return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
     });
   }
 
+  // Phases behind the grid, their names in the strip above it; the interval of each onset.
   function shade(u, panel) {
     const { ctx } = u;
     const { left, top, width, height } = u.bbox;
     const dpr = devicePixelRatio || 1;
+    const strip = STRIP * dpr;
     ctx.save();
     ctx.beginPath();
-    ctx.rect(left, top, width, height);
+    ctx.rect(left, top - strip, width, height + strip);
     ctx.clip();
-    ctx.font = `${11 * dpr}px system-ui, sans-serif`;
+    ctx.font = `${11 * dpr}px ${FONT}`;
     ctx.textAlign = "center";
+    ctx.textBaseline = "middle";
     panel.phases.forEach((phase, i) => {
       const next = panel.phases[i + 1];
       const a = Math.max(u.valToPos(phase.from, "x", true), left);
       const b = Math.min(u.valToPos(next ? next.from : phase.to, "x", true), left + width);
       if (b <= a) return;
-      ctx.fillStyle = /drop|decline/.test(phase.text) ? css("--fall") : css(`--shade-${i % 2}`);
-      ctx.fillRect(a, top, b - a, height);
-      const room = b - a - 6 * dpr;
-      const text = [phase.text, phase.short].find((t) => ctx.measureText(t).width <= room);
+      ctx.fillStyle = phase.falls ? css("--fall") : css(`--shade-${i % 2}`);
+      ctx.fillRect(a, top - strip, b - a, height + strip);
       ctx.fillStyle = css("--muted");
-      if (text) ctx.fillText(text, (a + b) / 2, top + 14 * dpr);
+      const name = phase.texts.find((words) => ctx.measureText(words).width <= b - a - 6 * dpr);
+      if (name) ctx.fillText(name, (a + b) / 2, top - strip / 2);
     });
-    panel.marks.forEach((mark) => {
+    ctx.globalAlpha = 0.18;
+    ctx.fillStyle = css("--mark");
+    for (const mark of panel.marks) {
       const a = u.valToPos(mark.interval[0], "x", true);
       const b = u.valToPos(mark.interval[1], "x", true);
-      ctx.globalAlpha = 0.18;
-      ctx.fillStyle = css("--mark");
-      ctx.fillRect(a, top, Math.max(b - a, 2 * dpr), height);
-      ctx.globalAlpha = 1;
-    });
+      if (b > a) ctx.fillRect(a, top, b - a, height);
+    }
     ctx.restore();
   }
 
-  // How far the curve stays away from a box: the label goes where that is largest.
-  function clearance(u, panel, box) {
-    let best = Infinity;
-    for (let i = 0; i < panel.x.length; i++) {
-      if (panel.y[i] === null) continue;
-      const px = u.valToPos(panel.x[i], "x", true);
-      if (px < box.x - 8 || px > box.x + box.w + 8) continue;
-      const py = u.valToPos(panel.y[i], "y", true);
-      const dy = py < box.y ? box.y - py : py > box.y + box.h ? py - box.y - box.h : 0;
-      best = Math.min(best, dy);
-    }
-    return best;
+  // The curve in canvas pixels, as far as it is in view.
+  function inView(u, panel) {
+    const { min, max } = u.scales.x;
+    const points = [];
+    panel.x.forEach((x, i) => {
+      const near = x >= min && x <= max;
+      if (near) points.push(panel.y[i] === null ? null : [u.valToPos(x, "x", true), u.valToPos(panel.y[i], "y", true)]);
+    });
+    return points;
   }
 
-  function label(u, panel) {
+  // Whether the curve passes through a box.
+  function covers(points, box) {
+    for (let i = 0; i < points.length; i++) {
+      const b = points[i];
+      if (!b || b[0] < box.x) continue;
+      const a = points[i - 1] || b;
+      if (a[0] > box.x + box.w) return false;
+      const at = (x) => (b[0] > a[0] ? a[1] + ((b[1] - a[1]) * (x - a[0])) / (b[0] - a[0]) : b[1]);
+      const first = at(Math.max(a[0], box.x));
+      const last = at(Math.min(b[0], box.x + box.w));
+      if (Math.max(first, last) > box.y && Math.min(first, last) < box.y + box.h) return true;
+    }
+    return false;
+  }
+
+  // The place nearest to (x, y) where a label covers neither the curve nor another label; null if there is none.
+  function spot(area, x, y, w, h, points, taken, dpr) {
+    let best = null;
+    for (const far of [8, 24, 60, 120, 200])
+      for (const left of [x + far * dpr, x - w - far * dpr]) {
+        if (left < area.left || left + w > area.left + area.width) continue;
+        for (let top = area.top + 2 * dpr; top + h < area.top + area.height; top += 8 * dpr) {
+          const away = Math.hypot(far * dpr, Math.max(0, top - y, y - top - h));
+          if (best && away >= best.away) continue;
+          const box = { x: left, y: top, w, h };
+          const free = taken.every((t) => left > t.x + t.w || t.x > left + w || top > t.y + t.h || t.y > top + h);
+          const margin = { x: left - 3 * dpr, y: top - 3 * dpr, w: w + 6 * dpr, h: h + 6 * dpr };
+          if (free && !covers(points, margin)) best = { away, box };
+        }
+      }
+    return best && best.box;
+  }
+
+  function triangle(ctx, x, y, size, up) {
+    ctx.beginPath();
+    ctx.moveTo(x, y + (up ? -size : size));
+    ctx.lineTo(x - size, y + (up ? size : -size));
+    ctx.lineTo(x + size, y + (up ? size : -size));
+    ctx.closePath();
+    ctx.fill();
+  }
+
+  // Onsets with their labels, and triangles at the edge where values lie beyond it.
+  function mark(u, panel) {
     const { ctx } = u;
     const { left, top, width, height } = u.bbox;
     const dpr = devicePixelRatio || 1;
-    const taken = [];
+    const points = panel.marks.length ? inView(u, panel) : [];
+    const shown = panel.marks
+      .map((found) => ({ ...found, x: u.valToPos(found.step, "x", true) }))
+      .filter(({ x }) => x >= left && x <= left + width);
     ctx.save();
-    ctx.font = `${12 * dpr}px system-ui, sans-serif`;
-    ctx.textAlign = "left";
-    panel.marks.forEach((mark) => {
-      const x = u.valToPos(mark.step, "x", true);
-      if (x < left || x > left + width) return;
-      ctx.strokeStyle = css("--mark");
-      ctx.lineWidth = 1.5 * dpr;
+    ctx.strokeStyle = ctx.fillStyle = css("--mark");
+    ctx.lineWidth = 1.4 * dpr;
+    for (const step of panel.above) triangle(ctx, u.valToPos(step, "x", true), top + 5 * dpr, 5 * dpr, true);
+    for (const step of panel.below) triangle(ctx, u.valToPos(step, "x", true), top + height - 5 * dpr, 5 * dpr, false);
+    for (const found of shown) {
       ctx.setLineDash([5 * dpr, 3 * dpr]);
       ctx.beginPath();
-      ctx.moveTo(x, top + 20 * dpr);
-      ctx.lineTo(x, top + height);
+      ctx.moveTo(found.x, top);
+      ctx.lineTo(found.x, top + height);
       ctx.stroke();
       ctx.setLineDash([]);
-      const w = Math.max(...mark.lines.map((line) => ctx.measureText(line).width)) + 10 * dpr;
-      const h = (mark.lines.length * 15 + 6) * dpr;
-      const candidates = [];
-      for (const dx of [6 * dpr, -w - 6 * dpr])
-        for (let y = top + 22 * dpr; y + h < top + height - 2 * dpr; y += 12 * dpr) {
-          const box = { x: x + dx, y, w, h };
-          if (box.x < left || box.x + w > left + width) continue;
-          const hits = taken.some((t) => box.x < t.x + t.w && t.x < box.x + w && y < t.y + t.h && t.y < y + h);
-          if (!hits) candidates.push([Math.min(clearance(u, panel, box), 40 * dpr), box]);
-        }
-      if (!candidates.length) return; // no room: the table below has it
-      candidates.sort((a, b) => b[0] - a[0]);
-      const box = candidates[0][1];
+      const near = points.reduce((a, b) => (b && (!a || Math.abs(b[0] - found.x) < Math.abs(a[0] - found.x)) ? b : a), null);
+      found.y = near ? Math.min(Math.max(near[1], top), top + height) : top + height / 2;
+      ctx.beginPath();
+      ctx.arc(found.x, found.y, 4 * dpr, 0, 7);
+      ctx.fill();
+    }
+    label(ctx, u.bbox, shown, points, dpr);
+    ctx.restore();
+  }
+
+  function label(ctx, area, shown, points, dpr) {
+    ctx.font = `${12 * dpr}px ${FONT}`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
+    const taken = shown.map(({ x, y }) => ({ x: x - 5 * dpr, y: y - 5 * dpr, w: 10 * dpr, h: 10 * dpr }));
+    for (const { x, y, lines } of shown) {
+      const w = Math.max(...lines.map((line) => ctx.measureText(line).width)) + 8 * dpr;
+      const h = (lines.length * 15 + 5) * dpr;
+      const box = spot(area, x, y, w, h, points, taken, dpr);
+      if (!box) continue; // no room: the table below has it
       taken.push(box);
+      ctx.lineWidth = dpr;
+      ctx.beginPath();
+      ctx.moveTo(x, y);
+      ctx.lineTo(box.x > x ? box.x : box.x + w, Math.min(Math.max(y, box.y), box.y + h));
+      ctx.stroke();
       ctx.globalAlpha = 0.88;
       ctx.fillStyle = css("--box");
       ctx.fillRect(box.x, box.y, w, h);
       ctx.globalAlpha = 1;
       ctx.fillStyle = css("--text");
-      mark.lines.forEach((line, i) => ctx.fillText(line, box.x + 5 * dpr, box.y + (15 * (i + 1) - 1) * dpr));
-    });
-    ctx.restore();
+      lines.forEach((line, i) => ctx.fillText(line, box.x + 4 * dpr, box.y + (15 * (i + 1) - 1) * dpr));
+    }
   }
 
   // Zooming one panel zooms all.
@@ -131,44 +212,42 @@
   }
 
   function options(panel, box) {
-    const colour = panel.colours[dark() ? 1 : 0];
-    const axis = { stroke: css("--text"), grid: { stroke: css("--grid"), width: 1 }, ticks: { stroke: css("--grid") } };
-    const show = (u, value) => (value == null ? "-" : value.toFixed(panel.digits));
+    const axis = {
+      stroke: css("--text"),
+      grid: { stroke: css("--grid"), width: 1 },
+      ticks: { stroke: css("--grid") },
+      font: `12px ${FONT}`,
+      labelFont: `13px ${FONT}`,
+      labelSize: 22,
+    };
+    const show = (u, value) => text(value, panel.digits);
     return {
       width: Math.max(box.clientWidth, 260),
-      height: Math.max(260, Math.min(380, box.clientWidth * 0.55)),
+      height: Math.max(280, Math.min(400, box.clientWidth * 0.56)),
+      padding: [panel.phases.length ? STRIP + 2 : 10, 12, 0, 0],
       scales: {
-        x: { time: false },
+        x: { time: false, range: (u, low, high) => (low === high ? [low - 1, high + 1] : [low, high]) },
         y: {
           range: (u, low, high) => {
             if (low == null) return [0, 1];
             if (panel.limits) [low, high] = [Math.max(low, panel.limits[0]), Math.min(high, panel.limits[1])];
-            const pad = high > low ? (high - low) * 0.08 : Math.abs(high) * 0.05 || 1;
-            return [low - pad, high + pad * 2.2];
+            if (low > high) [low, high] = panel.limits;
+            const pad = high > low ? (high - low) * 0.07 : Math.abs(high) * 0.05 || 1;
+            return [low - pad, high + pad * (panel.marks.length ? 2.2 : 1)];
           },
         },
       },
       axes: [
-        { ...axis, label: "Step", labelSize: 24, labelFont: "13px system-ui, sans-serif" },
-        {
-          ...axis,
-          size: 62,
-          label: panel.unit ? `${panel.label} (${panel.unit})` : panel.label,
-          labelSize: 24,
-          labelFont: "13px system-ui, sans-serif",
-        },
+        { ...axis, label: "Step", size: 34, values: ticks, incrs: [1, 2, 5].flatMap((n) => [...Array(9)].map((_, p) => n * 10 ** p)).sort((a, b) => a - b) },
+        { ...axis, label: panel.axis, size: 62, values: ticks },
       ],
       series: [
         { label: "Step", value: (u, value) => (value == null ? "-" : String(value)) },
-        { label: panel.label, stroke: colour, width: 1.6, value: show, points: { size: 5 } },
+        { label: panel.label, stroke: panel.colours[dark() ? 1 : 0], width: panel.x.length > 500 ? 1 : 1.6, value: show, points: { size: 5 } },
         { label: "median", stroke: css("--text"), width: 2.2, value: show, show: smooth >= 3, points: { show: false } },
       ],
       cursor: { sync: { key: "run", scales: ["x", null] }, drag: { x: true, y: false } },
-      hooks: {
-        drawClear: [(u) => shade(u, panel)],
-        draw: [(u) => label(u, panel)],
-        setScale: [follow],
-      },
+      hooks: { drawClear: [(u) => shade(u, panel)], draw: [(u) => mark(u, panel)], setScale: [follow] },
     };
   }
 
@@ -182,10 +261,7 @@
       heading.textContent = panel.title;
       const note = document.createElement("p");
       note.className = "note";
-      const says = [];
-      if (panel.beyond) says.push(`${panel.beyond} values beyond this range or not finite, see the table`);
-      if (panel.decimated) says.push("lowest and highest value of each pixel column are drawn");
-      note.textContent = says.join("; ");
+      note.textContent = panel.notes.join("; ");
       box.append(heading, note);
       parent.append(box);
       entry = { box, panel, plot: null };
@@ -196,10 +272,11 @@
 
   function draw(panel, parent) {
     const entry = place(panel, parent);
-    const zoom = entry.plot ? { ...entry.plot.scales.x } : null;
+    const shown = entry.plot || [...plots.values()].map(({ plot }) => plot).find(Boolean);
+    const zoom = shown ? { min: shown.scales.x.min, max: shown.scales.x.max } : null;
     if (entry.plot) entry.plot.destroy();
     entry.plot = new uPlot(options(panel, entry.box), [panel.x, panel.y, smoothed(panel)], entry.box);
-    if (zoom && zoom.min != null) entry.plot.setScale("x", { min: zoom.min, max: zoom.max });
+    if (zoom && zoom.min != null) entry.plot.setScale("x", zoom);
   }
 
   function redraw() {
@@ -232,9 +309,14 @@
   });
 
   const slider = document.getElementById("smooth");
+  const say = () => {
+    document.getElementById("smooth-says").textContent = smooth < 3 ? "off" : `centred median of ${smooth} steps`;
+  };
+  slider.value = smooth;
+  say();
   slider.addEventListener("input", () => {
     smooth = Number(slider.value);
-    document.getElementById("smooth-says").textContent = smooth < 3 ? "off" : `centred median of ${smooth} steps`;
+    say();
     redraw();
   });
   document.getElementById("reset").addEventListener("click", () => {
@@ -244,6 +326,13 @@
   document.getElementById("theme").addEventListener("click", () => {
     root.dataset.theme = dark() ? "light" : "dark";
     redraw();
+  });
+  document.getElementById("download").addEventListener("click", () => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([document.getElementById("json").textContent], { type: "application/json" }));
+    link.download = "report.json";
+    link.click();
+    URL.revokeObjectURL(link.href);
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   let width = innerWidth;
