@@ -36,6 +36,7 @@ def message(path: str | Path, kind: type[ForeshockError], **options: str) -> str
         open_run(path, **options)  # type: ignore[arg-type]
     text = str(caught.value)
     assert "\n" not in text
+    assert "foreshock-" not in text  # where it was unpacked to is nobody's business
     assert 20 < len(text) < 700
     return text
 
@@ -260,6 +261,17 @@ def test_one_endless_line_does_not_fill_the_memory(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.truncate(1 << 30)
     assert _limited(REFUSED.replace("PATH", "'noise.jsonl'"), tmp_path).strip().isdigit()
+
+
+@pytest.mark.parametrize("content", [b"no log\n", b'{"step": 1, "loss": 0.5}\n'])
+def test_messages_name_what_was_given(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "run.jsonl.gz"
+    path.write_bytes(gzip.compress(content))
+    assert str(path) in message(path, InputError)
+    code = "from foreshock.errors import InputError\nfrom foreshock.readers import open_run\n"
+    code += "try:\n    open_run('-')\nexcept InputError as error:\n    print(error)"
+    with path.open("rb") as file:
+        assert _limited(code, tmp_path, stdin=file.fileno()).startswith("standard input ")
 
 
 def test_standard_input(tmp_path: Path) -> None:

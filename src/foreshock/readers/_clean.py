@@ -84,7 +84,7 @@ def clean(log: Log, rows: Rows, *, mapping: Mapping[str, str] | None, require_re
     notes = [*log.notes, *rows.notes]
     rows = _split_summary(rows, facts, notes)
     if not len(rows) or not rows.columns:
-        raise NotARunError(f"{log.source} holds no metric of a training run")
+        raise NotARunError(f"{_source(log)} holds no metric of a training run")
     _note_eval_rows(rows, notes)
     events = list(log.events)
     keep = _after_resumes(rows, events, notes)
@@ -92,7 +92,7 @@ def clean(log: Log, rows: Rows, *, mapping: Mapping[str, str] | None, require_re
     columns.pop(rows.step_key or "", None)
     resolution = signals.resolve(columns, mapping=mapping)
     if require_reward:
-        _require_reward(log.source, columns, resolution)
+        _require_reward(_source(log), columns, resolution)
     return Run(
         id=log.id,
         source=log.source,
@@ -273,6 +273,10 @@ def _require_reward(source: str, columns: Mapping[str, FloatArray], resolution: 
         f"{source} has no metric that is known as a reward; name it with --map reward=KEY. "
         f"Its metrics: {', '.join(have[:20])}{more}"
     )
+
+
+def _source(log: Log) -> str:
+    return "standard input" if log.source == "-" else log.source
 
 
 def _rows(count: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from foreshock import signals
-from foreshock.errors import InputError, NotARunError, SeveralRunsError, UsageError
+from foreshock.errors import ForeshockError, InputError, NotARunError, SeveralRunsError, UsageError
 from foreshock.readers._clean import REWARD, attempts, clean
 from foreshock.readers._log import Log
 from foreshock.readers._recognise import read_file, read_folder, wanted
@@ -78,7 +78,8 @@ def open_run(
         MissingExtraError: the format needs an optional dependency.
     """
     candidates = _candidates(path, format, step_key)
-    chosen = _pick(candidates, run, str(path)) if run is not None else _only(candidates, str(path))
+    name = _shown(str(path))
+    chosen = _pick(candidates, run, name) if run is not None else _only(candidates, name)
     return clean(chosen.log, chosen.rows, mapping=mapping, require_reward=require_reward)
 
 
@@ -110,15 +111,24 @@ def _readers(format: str | None) -> Sequence[Reader]:
     return chosen
 
 
+def _shown(path: str) -> str:
+    """A path in messages."""
+    return "standard input" if path == "-" else path
+
+
 def _logs(path: str, readers: Sequence[Reader]) -> list[Log]:
     with _on_disk(path, readers) as place:
         forced = len(readers) == 1
-        logs = read_folder(place, readers) if place.is_dir() else read_file(place, readers, forced)
+        try:
+            logs = read_folder(place, readers) if place.is_dir() else read_file(place, readers, forced)
+        except ForeshockError as error:  # name what the user gave, not where it was unpacked to
+            error.args = tuple(str(text).replace(str(place), _shown(path)) for text in error.args)
+            raise
         for log in logs:
             _say_where(log, place, path)
     if not any(log.rows for log in logs):
         what = f"is recognised as {logs[0].format} but holds no metric yet" if logs else "holds no run"
-        raise NotARunError(f"{path} {what}")
+        raise NotARunError(f"{_shown(path)} {what}")
     return [log for log in logs if log.rows]
 
 

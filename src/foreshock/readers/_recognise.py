@@ -68,13 +68,12 @@ def read_file(path: Path, readers: Sequence[Reader], forced: bool = False) -> li
             continue
         if any(log.rows for log in logs) or forced:
             return logs
-    raise refused or NotARunError(_unrecognised(path, head, readers))
+    raise refused or NotARunError(_unrecognised(path, head))
 
 
-def _unrecognised(path: Path, head: bytes, readers: Sequence[Reader]) -> str:
+def _unrecognised(path: Path, head: bytes) -> str:
     what = "a text without metrics that are known" if looks_like_text(head) else "binary and no known log"
-    formats = ", ".join(reader.NAME for reader in readers)
-    return f"{path} is not a log of a training run: it is {what}. --format forces one of: {formats}"
+    return f"{path} is not a log of a training run: it is {what}; if it is one, name its format with --format"
 
 
 def read_folder(folder: Path, readers: Sequence[Reader]) -> list[Log]:
