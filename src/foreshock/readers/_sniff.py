@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 
 HEAD = 64 * 1024
-_CHUNK = 1024 * 1024
 MAX_LINE = 16 * 1024 * 1024
 MAX_DOCUMENT = 512 * 1024 * 1024
 
