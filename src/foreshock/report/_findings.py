@@ -47,14 +47,9 @@ def more_changes(write: Writer, left_out: int) -> list[Sentence]:
         text.append(write.say("Further changes of these signals are listed below."))
     count = write.document["counts"]["significant_elsewhere"]
     if count:
-        what = "change" if count == 1 else "changes"
+        what = "{n} significant changes are" if count > 1 else "{n} significant change is"
         text.append(
-            write.say(
-                "{n} significant " + what + " of other signals stand beside this."
-                if count > 1
-                else "{n} significant " + what + " of another signal stands beside this.",
-                n=Gap("/counts/significant_elsewhere", "count"),
-            )
+            write.say(what + " found in other signals.", n=Gap("/counts/significant_elsewhere", "count"))
         )
     return text
 

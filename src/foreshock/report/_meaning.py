@@ -160,8 +160,8 @@ def _timing(write: Writer) -> list[Sentence]:
     if apart:
         text.append(
             write.say(
-                "Here the response length does not follow the reward, which speaks, weakly, against a "
-                "change of the model itself."
+                "Here the response length does not follow the reward at once, which speaks, weakly, against "
+                "a change of the model itself."
             )
         )
     return text

@@ -43,9 +43,10 @@ def summarize(document: Document) -> list[Sentence]:
         return sentences
     found = [i for i in _findings.notable(document) if _findings.is_primary(document, i)]
     sentences += [change_sentence(write, index, brief=True) for index in found[:_IN_SUMMARY]]
-    sentences += _findings.more_changes(write, len(found) - _IN_SUMMARY)
     if not found and document["verdict"] != "cannot tell":
         sentences += _findings.nothing_significant(write)
+        sentences += [_because(write)] if document["verdict"] != "healthy" and document["reasons"] else []
+    sentences += _findings.more_changes(write, len(found) - _IN_SUMMARY)
     sentences += [_course(write, name) for name in document["primary"]]
     sentences += _together.decoupled(write)
     if document["verdict"] != "healthy":
@@ -77,10 +78,15 @@ def _verdict(write: Writer) -> list[Sentence]:
     verdict = write.document["verdict"]
     if verdict != "cannot tell":
         return [write.say(_VERDICTS[verdict])]
+    return [_because(write, _VERDICTS[verdict])]
+
+
+def _because(write: Writer, start: str = "The verdict rests on this") -> Sentence:
+    """The reasons of the verdict, word for word."""
     reasons = write.document["reasons"]
     gaps: dict[str, Gap | str] = {f"r{i}": Gap(pointer("reasons", i), "quote") for i in range(len(reasons))}
     why = "; ".join(f"{{{name}}}" for name in gaps)
-    return [write.say(_VERDICTS[verdict] + (f": {why}." if why else "."), **gaps)]
+    return write.say(start + (f": {why}." if why else "."), **gaps)
 
 
 def _overview(write: Writer) -> Section:
