@@ -5,12 +5,16 @@
 
 Generated: the help text of each command (between `<!-- help: NAME -->` and `<!-- end help -->` in
 docs/commands/NAME.md), docs/signals.md from the metric dictionary, docs/causes.md from the catalogue.
+Renewed but not checked, because the last digits may differ between machines: what the README shows of
+`foreshock demo`, and its picture docs/img/demo.png.
 """
 
 from __future__ import annotations
 
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +59,22 @@ def pages() -> dict[str, Callable[[], str]]:
     return made
 
 
+def renew_demo() -> None:
+    """Run the demo for the README: its words (the charts in braille left out) and its picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = CliRunner().invoke(app, ["demo", "--out", folder], env={"COLUMNS": "100"})
+        if done.exit_code:
+            raise SystemExit(f"the demo failed: {done.output}")
+        (ROOT / "docs" / "img").mkdir(exist_ok=True)
+        shutil.copy(Path(folder) / "charts.png", ROOT / "docs" / "img" / "demo.png")
+    words = done.output.split("\n\n", 2)[2].split("\nWritten to")[0].rstrip()
+    block = f"<!-- demo -->\n```text\n{words}\n```\n<!-- end demo -->"
+    readme = ROOT / "README.md"
+    readme.write_text(
+        re.sub(r"<!-- demo -->.*?<!-- end demo -->", lambda _: block, readme.read_text(), flags=re.S)
+    )
+
+
 def outdated() -> list[str]:
     """Generated files that differ from what the code says."""
     stale = []
@@ -76,6 +96,7 @@ def main() -> None:
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / name).write_text(pages()[name]())
         print(f"rewrote {name}")
+    renew_demo()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,7 @@ def demo(
 ) -> None:
     """Report on a real GRPO run that comes with the package, then tell what was done to it."""
     from foreshock.cli.report import present
-    from foreshock.demo import RUNS
+    from foreshock.demo import GROUP_SIZE, RUNS
     from foreshock.readers import open_run
 
     if list_runs:
@@ -32,5 +33,8 @@ def demo(
     chosen = {run.name: run for run in RUNS}.get(name or RUNS[0].name)
     if chosen is None:
         raise UsageError(f"no bundled run {name!r}; there are: {', '.join(run.name for run in RUNS)}")
-    present(open_run(chosen.path), out)
+    opened = open_run(chosen.path)
+    # A CSV has no place for these; a tracker's log would have them in its configuration.
+    facts = {**opened.facts, "prompts_per_step": chosen.prompts_per_step, "group_size": GROUP_SIZE}
+    present(dataclasses.replace(opened, facts=facts), out)
     typer.echo(f"\nWhat was really done to this run: {chosen.truth}.")

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+GROUP_SIZE = 8  # completions per prompt, in all of them
+
 
 @dataclass(frozen=True)
 class DemoRun:
