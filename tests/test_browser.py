@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -122,11 +123,32 @@ def test_smoothing_says_what_it_does_and_keeps_the_raw_line(page: Any) -> None:
 
 def test_further_metrics_can_be_added_and_taken_away(page: Any) -> None:
     page.click("#more summary")
-    box = page.query_selector("#picker input")
-    box.check()
-    page.wait_for_selector("#extra canvas")
-    box.uncheck()
+    first, second = page.query_selector_all("#picker input")[:2]
+    first.check()
+    second.check()
+    page.wait_for_selector("#extra .panel:nth-child(2) canvas")
+    left, right = (chart.bounding_box() for chart in page.query_selector_all("#extra .u-wrap"))
+    assert left["x"] + left["width"] <= right["x"] + 1 or left["y"] + left["height"] <= right["y"] + 1
+    first.uncheck()
+    second.uncheck()
     assert page.query_selector("#extra canvas") is None
+
+
+def test_the_document_can_be_downloaded(page: Any) -> None:
+    with page.expect_download() as download:
+        page.click("#download")
+    document = json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
+    assert document["schema"] == "foreshock.report/1"
+
+
+def test_without_scripts_the_charts_are_still_there(browser: Any, tmp_path: Path) -> None:
+    write(open_run(RUNS[0].path), tmp_path, formats=["html", "svg"])
+    context = browser.new_context(java_script_enabled=False)
+    plain = context.new_page()
+    plain.goto((tmp_path / "report.html").as_uri())
+    image = plain.locator("img.fallback")
+    assert image.is_visible() and image.bounding_box()["height"] > 100
+    context.close()
 
 
 def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, report: Path) -> None:

@@ -62,3 +62,14 @@ def test_without_braille_the_chart_is_plain_ascii() -> None:
         for line in rows(range(20), np.sin(np.arange(20)), ascii_only=True)[1:]
         if "−" not in line
     )
+
+
+def test_a_gap_stays_open_and_a_long_value_is_never_cut() -> None:
+    y = np.zeros(100)
+    y[40:60] = np.nan
+    middle = rows(range(100), y, ascii_only=True)[1:9]
+    drawn = next(line for line in middle if "*" in line)
+    assert "* " in drawn.strip() and drawn.count("*") > 30
+    lines = rows(range(20), np.linspace(-123_456_789.0, 1.0, 20))
+    assert lines[8].lstrip().startswith("−1.23e+08┤")
+    assert max(len(line) for line in lines) <= 60

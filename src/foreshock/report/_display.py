@@ -101,7 +101,7 @@ def decimate(x: FloatArray, y: FloatArray, buckets: int) -> tuple[FloatArray, Fl
     """
     if x.size <= 2 * buckets + 2:
         return x, y
-    place = np.minimum(((x - x[0]) / (x[-1] - x[0]) * buckets).astype(np.int64), buckets - 1)
+    place = _bucket(x, x[0], x[-1], buckets)
     finite = np.isfinite(y)
     keep = {0, int(x.size) - 1}
     rows = np.flatnonzero(finite)
@@ -123,15 +123,19 @@ def bucket_medians(x: FloatArray, y: FloatArray, at: FloatArray, buckets: int) -
     Smoothing the kept points themselves would follow the extremes; the medians stand for all points.
     NaN where a bucket has no finite value.
     """
-    edges = np.linspace(x[0], x[-1], buckets + 1)
-    starts = np.searchsorted(x, edges[:-1])
-    ends = np.r_[starts[1:], x.size]
+    rows = np.flatnonzero(np.isfinite(y))
+    place = _bucket(x[rows], x[0], x[-1], buckets)
+    ordered = y[rows][np.lexsort((y[rows], place))]  # by bucket, and by value within each
+    filled, starts, counts = np.unique(place, return_index=True, return_counts=True)
     medians = np.full(buckets, np.nan)
-    for bucket, (a, b) in enumerate(zip(starts, ends, strict=True)):
-        piece = y[a:b][np.isfinite(y[a:b])]
-        if piece.size:
-            medians[bucket] = np.median(piece)
-    return medians[np.clip(np.searchsorted(edges, at, side="right") - 1, 0, buckets - 1)]
+    medians[filled] = (ordered[starts + (counts - 1) // 2] + ordered[starts + counts // 2]) / 2
+    return medians[_bucket(at, x[0], x[-1], buckets)]
+
+
+def _bucket(x: FloatArray, first: float, last: float, buckets: int) -> npt.NDArray[np.int64]:
+    """The bucket of equal width that each step falls into."""
+    place: npt.NDArray[np.int64] = ((x - first) / (last - first) * buckets).astype(np.int64)
+    return np.minimum(place, buckets - 1)
 
 
 def envelope(

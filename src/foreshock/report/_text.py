@@ -139,7 +139,8 @@ def change_lines(change: Change) -> list[str]:
     decimals = decimals_between(change.from_value, change.to_value)
     ends = f"{number(change.from_value, decimals)} → {number(change.to_value, decimals)}"
     if change.kind == "variance_change":
-        return [f"scatter changes at {change.step}", f"sd {ends}"]
+        sd = f"sd {number(change.from_value)} → {number(change.to_value)}"
+        return [f"scatter changes at {change.step}", sd]
     sign = "+" if change.to_value > change.from_value else _MINUS
     if change.percent_of_peak is not None:
         size = [f"{sign}{share(change.percent_of_peak)} % of peak"]

@@ -121,6 +121,7 @@ def _panel(name: str, position: int, run: Run, found: SignalAnalysis, points: in
     whole_x, whole_y = connect(run.steps, raw)
     x, y = decimate(whole_x, whole_y, points // 2)
     thinned = len(x) < len(whole_x)
+    each = 2 * len(whole_x) // points if thinned else 1
     spread = limits.high - limits.low
     column = run.columns.get(name)
     return {
@@ -137,7 +138,9 @@ def _panel(name: str, position: int, run: Run, found: SignalAnalysis, points: in
         "above": run.steps[limits.above][:200].tolist(),
         "below": run.steps[limits.below][:200].tolist(),
         "beyond": int(limits.above.size + limits.below.size),
-        "notes": _notes(raw, run, column.key if column else name, limits, thinned),
+        "notes": _notes(
+            raw, run, column.key if column else name, limits, 2 * len(whole_x) // points if thinned else 1
+        ),
         "digits": int(np.clip(np.ceil(2 - np.log10(spread)), 0, 8)) if spread > 0 else 4,
         "phases": [
             {
@@ -166,7 +169,7 @@ def _finite(values: FloatArray) -> list[float | None]:
     return [value if np.isfinite(value) else None for value in values.tolist()]
 
 
-def _notes(raw: FloatArray, run: Run, key: str, limits: Limits, thinned: bool) -> list[str]:
+def _notes(raw: FloatArray, run: Run, key: str, limits: Limits, each: int) -> list[str]:
     """What the curve cannot show: values beyond its range one by one, NaN that was logged, thinning."""
     far = sorted([*limits.above.tolist(), *limits.below.tolist()])
     named = [f"{number(float(raw[row]))} at step {run.steps[row]}" for row in far[:_LISTED]]
@@ -174,8 +177,8 @@ def _notes(raw: FloatArray, run: Run, key: str, limits: Limits, thinned: bool) -
     nan = run.nan_steps.get(key, ())
     if len(nan):
         notes.append("NaN logged at step " + _some([str(step) for step in nan[:_LISTED]], len(nan)))
-    if thinned:
-        notes.append(f"{len(raw):,} points: the lowest and the highest of each pixel column are drawn")
+    if each > 1:
+        notes.append(f"{len(raw):,} points: the lowest and the highest of every {each} are drawn")
     return notes
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from rich.text import Text
 
-from foreshock.report._display import decimate, robust_limits
+from foreshock.report._display import connect, decimate, robust_limits
 from foreshock.report._text import number
 from foreshock.run import FloatArray, IntArray
 
 _DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # bit of each dot, rows by columns
-_LABEL = 8  # columns for the values on the left
 
 
 def render(
@@ -26,7 +25,8 @@ def render(
     """One curve as text: title, values on the left, steps below.
 
     Every logged point is drawn: where several share a column of dots, the column spans their lowest and
-    highest. Values beyond the robust range (an infinity, one of 1e14) are drawn at the edge.
+    highest. Values beyond the robust range (an infinity, one of 1e14) are drawn at the edge, holes in the
+    steps and NaN are left open.
 
     Args:
         steps: shape (n,), increasing.
@@ -38,51 +38,49 @@ def render(
         ascii_only: draw with "*" where the terminal has no braille.
     """
     text = Text(title.center(width).rstrip() + "\n", style="bold")
-    columns = max(width - _LABEL - 1, 10)
-    known = ~np.isnan(y)
-    if not known.any():
+    if not np.isfinite(y).any():
         return text.append("(no values)".center(width), style="not bold")
     limits = robust_limits(y)
     low, high = limits.low, limits.high
-    per = (1, 1) if ascii_only else (4, 2)
-    x, clipped = decimate(steps[known].astype(np.float64), np.clip(y[known], low, high), columns * per[1])
-    grid = _dots(x, clipped, low, high, columns * per[1], height * per[0])
-    rows = _stars(grid) if ascii_only else _braille(grid)
-    labelled = {0: high, height // 2: (high + low) / 2, height - 1: low}
     places = _places(high - low)
+    middle = height // 2
+    labelled = {0: high, middle: high - (high - low) * middle / max(height - 1, 1), height - 1: low}
+    labels = {row: number(value, places) for row, value in labelled.items()}
+    if ascii_only:
+        labels = {row: label.replace("\u2212", "-") for row, label in labels.items()}
+    margin = max(6, *(len(label) + 1 for label in labels.values()))
+    columns = max(width - margin - 1, 10)
+    per = (1, 1) if ascii_only else (4, 2)
+    # An infinity is drawn at the edge, like a value beyond the range; only NaN leaves a gap.
+    x, shown = connect(steps, np.clip(y, low, high))
+    curve = decimate(x, shown, columns * per[1])
+    grid = _dots(*curve, low, high, columns * per[1], height * per[0])
+    rows = _stars(grid) if ascii_only else _braille(grid)
     for index, row in enumerate(rows):
-        label = number(labelled[index], places) if index in labelled else ""
-        text.append(f"{label[:_LABEL]:>{_LABEL}}", style="not bold")
-        text.append("|" if ascii_only else ("┤" if index in labelled else "│"), style="not bold dim")
+        text.append(f"{labels.get(index, ''):>{margin}}", style="not bold")
+        text.append("|" if ascii_only else ("┤" if index in labels else "│"), style="not bold dim")
         text.append(row + "\n", style=f"not bold {color}")
     corner, line = ("+", "-") if ascii_only else ("└", "─")
-    text.append(" " * _LABEL + corner + line * columns + "\n", style="not bold dim")
-    text.append(" " * (_LABEL + 1) + _axis(steps, columns), style="not bold")
+    text.append(" " * margin + corner + line * columns + "\n", style="not bold dim")
+    text.append(" " * (margin + 1) + _axis(steps, columns), style="not bold")
     return text
 
 
-def _dots(steps: FloatArray, y: FloatArray, low: float, high: float, columns: int, rows: int) -> FloatArray:
-    """A (rows, columns) grid of 0 and 1: the curve, joined between neighbouring points."""
-    span = max(float(steps[-1] - steps[0]), 1.0)
-    x = np.round((steps - steps[0]) / span * (columns - 1)).astype(int) if len(steps) > 1 else np.array([0])
+def _dots(x: FloatArray, y: FloatArray, low: float, high: float, columns: int, rows: int) -> FloatArray:
+    """A (rows, columns) grid of 0 and 1: the curve, joined between neighbouring points, open at NaN."""
+    span = max(float(x[-1] - x[0]), 1.0)
+    column = np.round((x - x[0]) / span * (columns - 1)) if len(x) > 1 else np.array([columns // 2])
     height = high - low if high > low else 1.0
-    level = np.round((high - y) / height * (rows - 1)).clip(0, rows - 1)
-    if high <= low:
-        level[:] = rows // 2
+    row = np.round((high - y) / height * (rows - 1)) if high > low else np.where(np.isnan(y), y, rows // 2)
     grid = np.zeros((rows, columns))
-    grid[level.astype(int), x] = 1
-    for left, right, a, b in zip(x[:-1], x[1:], level[:-1], level[1:], strict=True):
-        _join(grid, int(left), int(right), float(a), float(b))
+    known = np.isfinite(row)
+    grid[row[known].astype(int), column[known].astype(int)] = 1
+    for i in np.flatnonzero(known[:-1] & known[1:]):
+        count = int(max(column[i + 1] - column[i], abs(row[i + 1] - row[i]), 1))
+        along = np.linspace(0, 1, count + 1)
+        joined = np.round(row[i] + (row[i + 1] - row[i]) * along).astype(int)
+        grid[joined, np.round(column[i] + (column[i + 1] - column[i]) * along).astype(int)] = 1
     return grid
-
-
-def _join(grid: FloatArray, left: int, right: int, a: float, b: float) -> None:
-    """Draw the straight line between two points of the grid."""
-    count = max(abs(right - left), int(abs(b - a)), 1)
-    along = np.linspace(0, 1, count + 1)
-    rows = np.round(a + (b - a) * along).astype(int)
-    columns = np.round(left + (right - left) * along).astype(int)
-    grid[rows, columns] = 1
 
 
 def _braille(grid: FloatArray) -> list[str]:

@@ -6,6 +6,7 @@
   const plots = new Map(); // panel name -> {plot, box, panel}
   const STRIP = 24; // pixels above a chart, for the names of its phases
   const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
+  const WHOLE = [...Array(27)].map((_, i) => [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3)); // no half steps
   let smooth = data.smooth;
   let zooming = false;
 
@@ -83,7 +84,7 @@
       const name = phase.texts.find((words) => ctx.measureText(words).width <= b - a - 6 * dpr);
       if (name) ctx.fillText(name, (a + b) / 2, top - strip / 2);
     });
-    ctx.globalAlpha = 0.18;
+    ctx.globalAlpha = 0.14;
     ctx.fillStyle = css("--mark");
     for (const mark of panel.marks) {
       const a = u.valToPos(mark.interval[0], "x", true);
@@ -238,8 +239,13 @@
         },
       },
       axes: [
-        { ...axis, label: "Step", size: 34, values: ticks, incrs: [1, 2, 5].flatMap((n) => [...Array(9)].map((_, p) => n * 10 ** p)).sort((a, b) => a - b) },
-        { ...axis, label: panel.axis, size: 62, values: ticks },
+        { ...axis, label: "Step", size: 34, values: ticks, incrs: WHOLE },
+        {
+          ...axis,
+          label: panel.axis,
+          values: ticks,
+          size: (u, texts) => Math.max(44, 18 + 7 * Math.max(0, ...(texts || []).map((t) => t.length))),
+        },
       ],
       series: [
         { label: "Step", value: (u, value) => (value == null ? "-" : String(value)) },
