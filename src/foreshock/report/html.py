@@ -138,9 +138,7 @@ def _panel(name: str, position: int, run: Run, found: SignalAnalysis, points: in
         "above": run.steps[limits.above][:200].tolist(),
         "below": run.steps[limits.below][:200].tolist(),
         "beyond": int(limits.above.size + limits.below.size),
-        "notes": _notes(
-            raw, run, column.key if column else name, limits, 2 * len(whole_x) // points if thinned else 1
-        ),
+        "notes": _notes(raw, run, column.key if column else name, limits, each),
         "digits": int(np.clip(np.ceil(2 - np.log10(spread)), 0, 8)) if spread > 0 else 4,
         "phases": [
             {
