@@ -10,7 +10,8 @@ import numpy as np
 from foreshock.analysis.segments import BOUNDARY_PRICE, SHORTEST, Segment, fit
 from foreshock.run import FloatArray
 
-_CLIP = 3.0  # robust standard deviations to which outliers are drawn in before the second fit
+_CLIP = 3.0  # robust standard deviations to which outliers are drawn in before the pieces are fitted again
+_FITS = 3
 _MOST_MOVED = 500  # points up to which kinks are moved to where they fit best
 
 
@@ -51,11 +52,12 @@ def outline(x: FloatArray, y: FloatArray, bounds: Sequence[int], long_run_sd: fl
             if bound not in jumps:
                 bounds = _move(x, y, bounds, jumps, which)
     design = _design(x, bounds, jumps)
-    line = _least_squares(design, y)
-    residual = y - line
-    reach = _CLIP * 1.4826 * float(np.median(np.abs(residual)))
-    values = line + np.clip(residual, -reach, reach) if reach > 0 else y
-    line = _least_squares(design, values)
+    values = y
+    for _ in range(_FITS):
+        line = _least_squares(design, values)
+        residual = y - line
+        reach = _CLIP * 1.4826 * float(np.median(np.abs(residual)))
+        values = line + np.clip(residual, -reach, reach) if reach > 0 else values
     return Outline(tuple(_pieces(y, values, line, bounds)), _errors(design, bounds), frozenset(jumps))
 
 

@@ -27,7 +27,8 @@ SPIKE = 4.0  # robust standard deviations from the median of its neighbours that
 
 _PHI_LIMIT = 0.97
 _FLOOR = 1e-9  # of the variance of the signal: what counts as an exact fit
-_CLIP = 3.0  # robust standard deviations to which outliers are drawn in before a line's second fit
+_CLIP = 3.0  # robust standard deviations to which outliers are drawn in before a line is fitted again
+_FITS = 5  # times that a line is fitted: enough for one point to lose its pull
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def boundaries(x: FloatArray, y: FloatArray, most: int = LONGEST) -> list[int]:
 
 
 def fit(x: FloatArray, y: FloatArray, bounds: Sequence[int]) -> list[Segment]:
-    """The line through each stretch between `bounds`; outliers are drawn in before a second fit."""
+    """The line through each stretch between `bounds`; outliers are drawn in, fit by fit."""
     edges = [0, *bounds, len(y)]
     return [_line(x, y, start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)]
 
@@ -125,7 +126,7 @@ def _line(x: FloatArray, y: FloatArray, start: int, stop: int) -> Segment:
         return Segment(start, stop, float(y[start]), float(y[stop - 1]), 0.0)
     centred = here - here.mean()
     weight = centred / (centred**2).sum()
-    for _ in range(2):
+    for _ in range(_FITS):
         line = values.mean() + float((weight * values).sum()) * centred
         residual = there - line
         reach = _CLIP * 1.4826 * float(np.median(np.abs(residual)))
