@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from foreshock.analysis import analyze
 from foreshock.demo import RUNS
 from foreshock.errors import MetricError, UsageError
 from foreshock.readers import open_run
-from foreshock.report._display import connect, decimate, robust_limits
+from foreshock.report._display import connect, decimate, envelope, robust_limits
+from foreshock.report._text import tick_text
 from foreshock.report.comparison import draw_comparison
 from foreshock.report.figure import draw, save
 from foreshock.run import Column, Run, Series
@@ -204,3 +206,33 @@ def test_real_blow_up_still_gets_a_readable_chart(shared: Path) -> None:
     (ax,) = draw(run, analyze(run), signals=["kl_ref"]).axes
     assert ax.get_ylim()[1] < 1e12, "one value of 1e14 must not flatten the rest"
     assert "off scale" in " ".join(text.get_text() for text in ax.texts)
+
+
+def test_a_unit_is_named_only_where_the_log_vouches_for_it() -> None:
+    length = np.linspace(100, 200, 30)
+    known = make_run(np.linspace(0, 1, 30), length)
+    columns = {name: Column(column.key, via="generic") for name, column in known.columns.items()}
+    plain = dataclasses.replace(known, columns=columns)
+    left, right = draw(known, analyze(known)).axes
+    assert left.get_ylabel() == "Response length (tokens)" and right.get_ylabel() == "Train reward"
+    left, _ = draw(plain, analyze(plain)).axes
+    assert left.get_ylabel() == "Response length (unit not logged)"
+
+
+@pytest.mark.parametrize(
+    ("gap", "value", "text"),
+    [(2.5, 7.5, "7.5"), (0.25, 0.5, "0.50"), (200, 1000, "1,000"), (1e-6, 5e-6, "5e−06"), (0.1, 0, "0.0")],
+)
+def test_ticks_show_as_many_digits_as_tell_them_apart(gap: float, value: float, text: str) -> None:
+    assert tick_text(value, gap) == text
+
+
+def test_a_band_of_long_runs_is_thinned_but_spans_their_extremes() -> None:
+    rng = np.random.default_rng(2)
+    runs = [make_run(rng.normal(size=50_000), id=name) for name in "ab"]
+    low = np.minimum(*(run.series["reward_mean"] for run in runs))
+    high = np.maximum(*(run.series["reward_mean"] for run in runs))
+    steps, bottom, top = envelope(np.arange(50_000.0), low, high, 500)
+    assert len(steps) == 500 and bottom.min() == low.min() and top.max() == high.max()
+    (ax,) = draw_comparison(runs, band=True).axes
+    assert all(np.size(line.get_xdata()) < 5_000 for line in ax.lines)
