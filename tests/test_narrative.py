@@ -123,7 +123,7 @@ def test_the_fifteen_percent_of_the_caption_is_never_repeated() -> None:
     for seed in range(3):
         document = document_of(figure_run(seed))
         fall = next(change for change in document["changes"] if 58 <= change["step"] <= 63)
-        assert fall["percent_of_peak"] == pytest.approx(9.6, abs=1.5)
+        assert 7 < fall["percent_of_peak"] < 12
         assert fall["percent_of_peak"] == pytest.approx(100 * (1 - fall["to"] / fall["from"]))
 
 

@@ -18,7 +18,7 @@ from foreshock import __version__
 from foreshock.analysis import Analysis, Change, SignalAnalysis
 from foreshock.diagnosis import OpenCause
 from foreshock.report.narrative import narrate, summarize
-from foreshock.run import Run
+from foreshock.run import Column, Run
 
 SCHEMA = "foreshock.report/1"
 INTERVAL_LEVEL = 0.95  # of every step_interval
@@ -116,8 +116,7 @@ def _signal(found: SignalAnalysis, run: Run) -> dict[str, Any]:
         "key": found.key,
         "title": found.title,
         "unit": unit,
-        # A plain name such as "response_length" in a home-made log says nothing about its unit.
-        "unit_known": bool(unit) and column is not None and (column.via == "dictionary" or bool(column.unit)),
+        "unit_known": _unit_known(unit, column),
         "good": found.good,
         "count": found.count,
         "first": found.first,
@@ -131,6 +130,13 @@ def _signal(found: SignalAnalysis, run: Run) -> dict[str, Any]:
         "phases": [dataclasses.asdict(phase) for phase in found.phases],
         "key_points": [dataclasses.asdict(point) for point in found.key_points],
     }
+
+
+def _unit_known(unit: str, column: Column | None) -> bool:
+    """Whether the log vouches for the unit: a plain name such as "response_length" does not say tokens."""
+    if not unit or column is None:
+        return False
+    return column.via == "dictionary" or bool(column.unit) or unit == "reward units"
 
 
 def _change(change: Change) -> dict[str, Any]:
