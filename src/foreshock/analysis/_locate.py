@@ -9,6 +9,8 @@ import numpy as np
 from foreshock.run import FloatArray, IntArray
 
 _FINE = 80  # rows that are fitted at full resolution
+_SLOPE_COSTS = 4.0  # squared errors, in units of the noise, that a slope must save
+_SHORT = 4  # blocks of a coarse ramp that are looked at again, row by row
 _LIKELY = 7.0  # chi-square limit of the interval: 3.84 and a margin for a step location (tests: test_figure)
 
 
@@ -25,10 +27,10 @@ class Ramp:
     slopes: tuple[float, float]  # per row, before and after
 
 
-def locate(y: FloatArray, first: int, last: int, sd: float, phi: float) -> Ramp:
+def locate(y: FloatArray, first: int, last: int, sd: float, phi: float, *, falls: bool = False) -> Ramp:
     """Fit slope, ramp, slope to y[first:last] and give the 95 % interval of the onset.
 
-    Long stretches are fitted on means of blocks first, then refined around the ramp. The interval holds
+    Long stretches are fitted on means of blocks first, then refined around a short ramp. The interval holds
     every onset whose best fit is nearly as good as the best one, given the noise and its autocorrelation.
 
     Args:
@@ -37,43 +39,45 @@ def locate(y: FloatArray, first: int, last: int, sd: float, phi: float) -> Ramp:
         last: one past the last row to look at; last - first >= 4.
         sd: noise of one point.
         phi: its autocorrelation.
+        falls: look for a fall between two sides that do not fall themselves, so that a slow decline is one
+            long ramp and not a short one with a falling side.
     """
     inflation = (1 + max(phi, 0.0)) / (1 - max(phi, 0.0))
     size = -(-(last - first) // _FINE)
-    if size > 1:
-        whole = (last - first) // size * size
-        means = y[first : first + whole].reshape(-1, size).mean(-1)
-        coarse = _fit(means, sd * np.sqrt(inflation / size))
-        span = (coarse.end - coarse.onset + 8) * size
-        near = max(first, first + (coarse.low - 2) * size), min(last, first + (coarse.end + 6) * size)
-        if near[1] - near[0] > _FINE * 2 or span >= last - first:
-            return Ramp(
-                first + coarse.onset * size,
-                first + coarse.low * size,
-                min(first + (coarse.high + 1) * size - 1, last - 1),
-                min(first + coarse.end * size, last - 1),
-                coarse.before,
-                coarse.after,
-                (coarse.slopes[0] / size, coarse.slopes[1] / size),
-            )
-        first, last = near
-    fine = _fit(y[first:last], sd * np.sqrt(inflation))
-    return replace(
-        fine,
-        onset=first + fine.onset,
-        low=first + fine.low,
-        high=first + fine.high,
-        end=first + fine.end,
+    if size == 1:
+        return _moved(_fit(y[first:last], sd * np.sqrt(inflation), falls), first)
+    whole = (last - first) // size * size
+    coarse = _fit(y[first : first + whole].reshape(-1, size).mean(-1), sd * np.sqrt(inflation / size), falls)
+    near = max(first, first + (coarse.low - 3) * size), min(last, first + (coarse.end + 6) * size)
+    if coarse.end - coarse.onset <= _SHORT and near[1] - near[0] <= (last - first) // 2:
+        # A short ramp is placed among the rows; its levels are better known from the longer stretch.
+        fine = locate(y, *near, sd, phi, falls=falls)
+        return replace(fine, before=coarse.before, after=coarse.after)
+    return Ramp(
+        onset=first + coarse.onset * size,
+        low=first + coarse.low * size,
+        high=min(first + (coarse.high + 1) * size - 1, last - 1),
+        end=min(first + coarse.end * size, last - 1),
+        before=coarse.before,
+        after=coarse.after,
+        slopes=(coarse.slopes[0] / size, coarse.slopes[1] / size),
     )
 
 
-def _fit(y: FloatArray, sd: float) -> Ramp:
+def _moved(ramp: Ramp, rows: int) -> Ramp:
+    """The same ramp, counted from `rows` rows earlier."""
+    return replace(
+        ramp, onset=ramp.onset + rows, low=ramp.low + rows, high=ramp.high + rows, end=ramp.end + rows
+    )
+
+
+def _fit(y: FloatArray, sd: float, falls: bool) -> Ramp:
     """Try every last row before and every end of a ramp."""
     n = len(y)
     level, end = (grid.ravel() for grid in np.meshgrid(np.arange(1, n - 1), np.arange(2, n), indexing="ij"))
     keep = (end > level) & (end <= n - 2) if n > 4 else end > level
     level, end = level[keep], end[keep]
-    error, coefficient = _least_squares(y, level, end)
+    error, coefficient = _least_squares(y, level, end, falls, sd)
     best = int(np.argmin(error))
     spread = max(sd**2, error[best] / max(n - 6, 1) if n > 10 else 0.0, 1e-300)
     profile = np.full(n, np.inf)
@@ -89,8 +93,13 @@ def _fit(y: FloatArray, sd: float) -> Ramp:
     return Ramp(*rows, before, after, slopes)
 
 
-def _least_squares(y: FloatArray, level: IntArray, end: IntArray) -> tuple[FloatArray, FloatArray]:
-    """Squared error and (level before, change, slope before, slope after) of each ramp."""
+def _least_squares(
+    y: FloatArray, level: IntArray, end: IntArray, falls: bool, sd: float
+) -> tuple[FloatArray, FloatArray]:
+    """Squared error and (level before, change, slope before, slope after) of each ramp.
+
+    For falls a slope is fitted only where it does not fall itself and earns its place.
+    """
     n = len(y)
     row = np.arange(n, dtype=np.float64)
     ramp = np.clip((row - level[:, None]) / (end - level)[:, None], 0.0, 1.0)
@@ -99,9 +108,20 @@ def _least_squares(y: FloatArray, level: IntArray, end: IntArray) -> tuple[Float
     later = np.maximum(row - end[:, None], 0.0) * (n - end >= 5)[:, None]
     design = np.stack([np.ones_like(ramp), ramp, earlier / n, later / n], axis=-1)
     shifted = y - y.mean()
-    gram = np.einsum("kni,knj->kij", design, design) + 1e-9 * np.eye(4)
-    target = np.einsum("kni,n->ki", design, shifted)
-    coefficient = np.linalg.solve(gram, target[..., None])[..., 0]
-    error = (shifted**2).sum() - (coefficient * target).sum(-1)
+    gram = design.transpose(0, 2, 1) @ design
+    target = (design.transpose(0, 2, 1) @ shifted[:, None])[..., 0]
+    error = np.full(len(level), np.inf)
+    coefficient = np.zeros((len(level), 4))
+    for kept in ((0, 1, 2, 3), (0, 1, 2), (0, 1, 3), (0, 1)) if falls else ((0, 1, 2, 3),):
+        part = gram[:, kept][:, :, kept] + 1e-9 * np.eye(len(kept))
+        some = np.linalg.solve(part, target[:, kept][..., None])[..., 0]
+        left = np.maximum((shifted**2).sum() - (some * target[:, kept]).sum(-1), 0.0)
+        left += _SLOPE_COSTS * sd**2 * (len(kept) - 2)
+        better = left < error
+        if falls:
+            better &= (some[:, 2:] >= 0).all(-1)
+        error[better] = left[better]
+        coefficient[better] = 0.0
+        coefficient[np.ix_(better, kept)] = some[better]
     coefficient[:, 0] += y.mean()
-    return np.maximum(error, 0.0), coefficient
+    return error, coefficient

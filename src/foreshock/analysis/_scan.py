@@ -77,13 +77,13 @@ def fall_scores(y: FloatArray, scatter: Scatter) -> FloatArray:
 
 
 def without_outliers(y: FloatArray, scatter: Scatter) -> FloatArray:
-    """The series with points further than four sd from the median of their neighbours pulled in.
+    """The series with points further than three sd from the median of their neighbours pulled in.
 
     A level that lasts for five rows is its own median and stays; a burst of a point or two does not pose
     as a high level from which the next points have fallen.
     """
     middle = moving_median(y, 4)
-    return np.asarray(np.clip(y, middle - 4 * scatter.local, middle + 4 * scatter.local))
+    return np.asarray(np.clip(y, middle - 3 * scatter.local, middle + 3 * scatter.local))
 
 
 def _variance(pairs: Windows, scatter: Scatter) -> FloatArray:

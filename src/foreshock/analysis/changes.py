@@ -18,6 +18,7 @@ from foreshock.run import FloatArray, IntArray
 FEWEST = 8  # finite points below which no change is looked for
 # The 95 % quantile as a multiple of the median, or of the 10 % quantile, from which a logarithm is taken.
 _SKEWED, _WIDE = 8.0, 20.0
+_ABSURD = 1e100  # larger values are taken for this one, so that their squares stay finite
 
 
 def find_changes(
@@ -50,10 +51,17 @@ def find_changes(
     broken = find_non_finite(name, steps, y, nan_steps)
     if np.isfinite(y).sum() < FEWEST:
         return broken
-    flat = trace_of(name, steps, y)
-    saturated = find_saturation(flat) if name == "truncation_ratio" else []
+    with np.errstate(over="ignore"):  # squares of absurd values: they are outliers all the same
+        within = np.where(np.isfinite(y), np.clip(y, -_ABSURD, _ABSURD), np.nan)
+        found = _told_once(trace_of(name, steps, within), good, alpha)
+    return sorted(broken + found, key=lambda change: (change.step, change.kind))
+
+
+def _told_once(flat: Trace, good: str | None, alpha: float) -> list[Change]:
+    """All changes among the finite values, overlapping explanations of one event reduced to the plainest."""
+    saturated = find_saturation(flat) if flat.name == "truncation_ratio" else []
     if flat.y.min() == flat.y.max():
-        return broken + saturated
+        return saturated
     trace, shift = (flat, None) if good == "up" else _on_its_scale(flat)
     if good == "up":
         moves = find_falls(trace, alpha)
@@ -65,12 +73,11 @@ def find_changes(
     spread = find_variance_change(trace, alpha / 2) if shift is None else []
     if shift is not None:
         moves, spikes = ([_back(c, flat, shift) for c in part] for part in (moves, spikes))
-    # One event is told once, by the plainest of its explanations.
     still = saturated or [f for f in find_flat_lines(flat, alpha / 2) if not _is_rest(f, flat, good)]
     still = [f for f in still if not any(_settles(f, m, flat) for m in moves)]
     spikes = [s for s in spikes if not any(_inside(s, m) for m in moves)]
     spread = [v for v in spread if not any(_near(v, c) for c in (*moves, *still))]
-    return sorted(broken + still + moves + spikes + spread, key=lambda change: (change.step, change.kind))
+    return sorted(still + moves + spikes + spread, key=lambda change: (change.step, change.kind))
 
 
 def _on_its_scale(trace: Trace) -> tuple[Trace, float | None]:

@@ -17,6 +17,7 @@ from foreshock.run import FloatArray
 _MOST = 6  # falls looked for in one run
 _SMALL, _MIDDLING, _LARGE, _HUGE = 1.0, 2.0, 3.0, 5.0  # sizes in units of the noise of one point
 _CERTAIN = 0.001
+_MOST_OF_IT = 0.7  # of a slow fall: what a drop within it must explain to be the event
 _BACK_ROWS = 20  # before a fall that give its level (in a long run a twelfth)
 _ABRUPT_ROWS, _ABRUPT_SHARE = 10, 0.15  # a fall spread over more rows, or more of the run, is a slow one
 
@@ -59,7 +60,7 @@ def _is_worth_telling(change: Change) -> bool:
     """Whether a fall is large enough for a sentence: certainty grows with the length of a run, size does not.
 
     A swing that came back is part of how noisy rewards move (data in order of difficulty, few prompts a
-    step) unless it is large, or huge where it was slow; a small fall is told when it is certain and has lasted.
+    step) unless it is large, or huge where it was slow; a small fall is told when certain and lasting.
     """
     recovered = change.recovered or 0.0
     if change.sigma is None:
@@ -81,26 +82,33 @@ def _best_pair(scores: FloatArray, n: int, low: int, high: int) -> int | None:
 
 
 def _locate_pair(trace: Trace, pair: int, n: int, size: int, span: tuple[int, int]) -> Ramp:
-    """Place the fall that a pair of windows saw, looking a little beyond both windows."""
+    """Place the fall that a pair of windows saw: among a few rows, or over all it saw if it is a slow one."""
     pairs = windows(n)
     shape = pairs.shape[pair]
     before, gap, after = int(pairs.before[shape]), int(pairs.gap[shape]), int(pairs.after[shape])
     middle = int(pairs.start[pair]) + before
-    # Far back the curve bends: a line through too many rows would miss the level at the onset.
-    back = min(before + max(before // 2, 4), max(_BACK_ROWS, n // 12)) + gap
-    first = max(span[0], (middle - back) * size)
-    last = min(span[1], (middle + gap + after + max(after // 2, 4)) * size)
     row = min(middle * size, len(trace.y) - 1)
-    return locate(trace.y, first, last, float(trace.scatter.local[0, row]), float(trace.scatter.phi[0]))
+    sd, phi = float(trace.scatter.local[0, row]), float(trace.scatter.phi[0])
+    last = min(span[1], (middle + gap + after + max(after // 2, 4)) * size)
+    back = before + max(before // 2, 4)
+    wide = locate(trace.y, max(span[0], (middle - back) * size), last, sd, phi, falls=True)
+    # Far back the curve bends: a line through too many rows would miss the level at the onset.
+    back = min(back, max(_BACK_ROWS, n // 12)) + gap
+    near = locate(trace.y, max(span[0], (middle - back) * size), last, sd, phi, falls=True)
+    slow = _is_slow(trace, wide) and near.before - near.after < _MOST_OF_IT * (wide.before - wide.after)
+    return wide if slow else near
+
+
+def _is_slow(trace: Trace, ramp: Ramp) -> bool:
+    """Whether a fall takes more rows, or more of the run, than a drop."""
+    return ramp.end - ramp.onset + 1 > max(_ABRUPT_ROWS, _ABRUPT_SHARE * len(trace.y))
 
 
 def _describe(trace: Trace, ramp: Ramp, p: float) -> Change:
     """A drop or a slow decline, with what has recovered since."""
-    rows = ramp.end - ramp.onset + 1
-    slow = rows > max(_ABRUPT_ROWS, _ABRUPT_SHARE * len(trace.y))
     change = sized(
         trace,
-        "slow_decline" if slow else "drop",
+        "slow_decline" if _is_slow(trace, ramp) else "drop",
         (ramp.onset, ramp.low, ramp.high, ramp.end),
         (ramp.before, ramp.after),
         p,

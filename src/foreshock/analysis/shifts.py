@@ -55,8 +55,12 @@ def find_shifts(trace: Trace, kind: str, alpha: float, *, upwards_only: bool = F
         if _abrupt(trace, ramp) and same_way and (score > 0 or not upwards_only):
             rows = (ramp.onset, ramp.low, ramp.high, ramp.end)
             change = sized(trace, kind, rows, (ramp.before, ramp.after), p)
-            share, by = recovery(trace, ramp.end, ramp.before, ramp.after)
-            found.append(replace(change, recovered=share, recovered_by=by))
+            # A signal with a trend of its own passes its old level sooner or later: no recovery.
+            drift = max(abs(slope) for slope in ramp.slopes) * (len(trace.y) - ramp.end)
+            if drift < 0.5 * abs(ramp.after - ramp.before):
+                share, by = recovery(trace, ramp.end, ramp.before, ramp.after)
+                change = replace(change, recovered=share, recovered_by=by)
+            found.append(change)
         top, bottom = ramp.onset // size, ramp.end // size
         spans += [span for span in ((low, max(top, low)), (min(bottom, high), high)) if span != (low, high)]
     return found

@@ -35,10 +35,12 @@ def find_spikes(trace: Trace, alpha: float, good: str | None = None) -> list[Cha
     around = 1.4826 * moving_median(np.abs(residual)[None, :], _AROUND)[0]
     sd = np.maximum(around, trace.noise.sd)
     with np.errstate(divide="ignore", invalid="ignore"):
-        score = np.where(sd > 0, residual / sd, 0.0)
+        score = np.clip(np.where(sd > 0, residual / sd, 0.0), -1e6, 1e6)
     score = np.where({"up": score > 0, "down": score < 0}.get(good or "", np.zeros(n, bool)), 0.0, score)
     paired = np.append((score[:-1] + score[1:]) / np.sqrt(2), 0.0)
-    p_one, p_two = n * _two_sided(score, 5), n * _two_sided(paired, 8)
+    # Two points are one excursion only where each has a fair part in it.
+    fair = np.append(score[:-1] * score[1:] > 0.1 * np.maximum(score[:-1] ** 2, score[1:] ** 2), False)
+    p_one, p_two = n * _two_sided(score, 5), np.where(fair, n * _two_sided(paired, 8), 1.0)
     p = np.minimum(np.minimum(p_one, p_two), 1.0)
     found = _peaks([row for row in np.flatnonzero(p <= alpha).tolist() if _returns(residual, row)], p)
     found.sort(key=lambda row: float(p[row]))
