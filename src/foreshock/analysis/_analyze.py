@@ -160,7 +160,7 @@ def _describe(run: Run, name: str, y: FloatArray, changes: tuple[Change, ...]) -
         name=name,
         key=run.columns[name].key if name in run.columns else name,
         title=name if about is None else f"{about.title} ({part})" if part else about.title,
-        unit=about.unit if about is not None else "",
+        unit=_unit(run, name),
         good=about.good if about is not None else None,
         count=len(values),
         first=float(values[0]),
@@ -172,6 +172,13 @@ def _describe(run: Run, name: str, y: FloatArray, changes: tuple[Change, ...]) -
         key_points=tuple(key_points(steps, values, spans)),
         changes=changes,
     )
+
+
+def _unit(run: Run, name: str) -> str:
+    """What the values of a signal are counted in: the log's own unit where it differs from the signal's."""
+    column = run.columns.get(name)
+    about = catalogue().get(_base(name))
+    return (column.unit if column else "") or (about.unit if about else "")
 
 
 def _quality(run: Run, names: Sequence[str], goods: Mapping[str, str | None]) -> list[Quality]:

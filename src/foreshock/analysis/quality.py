@@ -61,10 +61,10 @@ def signal_quality(name: str, steps: IntArray, y: FloatArray, good: str | None) 
     values = y[np.isfinite(y)]
     infinite = np.flatnonzero(np.isinf(y))
     if len(infinite):
-        text = f"{len(infinite)} values of {name} are infinite, the first at step {steps[infinite[0]]}"
+        text = f"{_many(len(infinite), 'value')} of {name} not finite, the first at step {steps[infinite[0]]}"
         found.append(Quality(name, "non_finite", text, len(infinite), int(steps[infinite[0]])))
     if 0 < len(values) < FEWEST:
-        text = f"{name} has {len(values)} values: too few to tell a change from noise"
+        text = f"{name} has {_many(len(values), 'value')}: too few to tell a change from noise"
         found.append(Quality(name, "too_few_points", text, len(values)))
     elif len(values) and values.min() == values.max():
         kind = "dead" if good == "up" else "constant"
@@ -77,6 +77,11 @@ def signal_quality(name: str, steps: IntArray, y: FloatArray, good: str | None) 
     return found
 
 
+def _many(count: int, noun: str) -> str:
+    """A count with its noun: "1 step", "2 steps"."""
+    return f"{count} {noun}" + "s" * (count != 1)
+
+
 def run_quality(steps: IntArray, notes: Mapping[str, int], series: Mapping[str, FloatArray]) -> list[Quality]:
     """What is wrong with the run as a whole: steps that are missing or repeated, rewards without spread.
 
@@ -87,11 +92,13 @@ def run_quality(steps: IntArray, notes: Mapping[str, int], series: Mapping[str, 
     """
     found = []
     if len(steps) < FEWEST:
-        text = f"the run has {len(steps)} steps: too few to tell a change from noise"
+        text = f"the run has {_many(len(steps), 'step')}: too few to tell a change from noise"
         found.append(Quality(None, "too_few_points", text, len(steps)))
     for kind, count in notes.items():
         if "repeated" in kind or "duplicate" in kind:
-            found.append(Quality(None, "repeated_steps", f"{count} steps were logged more than once", count))
+            found.append(
+                Quality(None, "repeated_steps", f"{_many(count, 'step')} logged more than once", count)
+            )
     if len(steps) >= 3:
         gaps = np.diff(steps)
         sizes, counts = np.unique(gaps, return_counts=True)
@@ -100,7 +107,7 @@ def run_quality(steps: IntArray, notes: Mapping[str, int], series: Mapping[str, 
         missing = int(np.sum(gaps[wide] // usual - 1))
         if missing and counts.max() > len(gaps) / 2:
             at = int(steps[wide[0]])
-            text = f"{missing} steps are missing, the first after step {at}"
+            text = f"{_many(missing, 'step')} missing, the first after step {at}"
             found.append(Quality(None, "missing_steps", text, missing, at))
     lifeless = series.get("frac_zero_variance_groups")
     if lifeless is not None and np.isfinite(lifeless).sum() >= FEWEST:
