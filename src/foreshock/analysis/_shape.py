@@ -12,7 +12,9 @@ from foreshock.run import FloatArray
 
 _CLIP = 3.0  # robust standard deviations to which outliers are drawn in before the pieces are fitted again
 _FITS = 3
-_MOST_MOVED = 500  # points up to which kinks are moved to where they fit best
+_MOST_MOVED = 500  # points around a boundary up to which the best place to bend is looked for
+_RESTLESS = 3.0  # times the scatter of a neighbour that part two pieces
+LONG = 3 * SHORTEST  # points from which on a piece speaks for its own scatter
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Outline:
     """Pieces of a curve.
 
     Attributes:
-        segments: the pieces; where they begin may differ a little from where they were asked to.
+        segments: the pieces; those that meet may begin near where they were asked to.
         errors: standard error of each piece's move from its first level to its last, for noise of 1.
         jumps: the boundaries at which the curve breaks; at all others the pieces meet.
     """
@@ -30,27 +32,32 @@ class Outline:
     jumps: frozenset[int]
 
 
-def outline(x: FloatArray, y: FloatArray, bounds: Sequence[int], long_run_sd: float) -> Outline:
+def outline(x: FloatArray, y: FloatArray, bounds: Sequence[int], sd: float, phi: float = 0.0) -> Outline:
     """Fit straight pieces between `bounds`, joined wherever the data do not show a jump.
 
     Lines that were fitted each on its own end at different levels by chance, which reads as saw teeth.
-    A boundary is a jump only if the gap between the two lines is worth it by the same price that a boundary
-    had to pay; at all others the pieces meet, and the kink moves to where it fits best.
+    A boundary is a jump only if breaking the curve there beats bending it, at the best place nearby, by the
+    price that a boundary had to pay; at all others the pieces meet.
 
     Args:
         x: shape (n,), increasing.
         y: shape (n,), finite and of a magnitude whose square is finite.
         bounds: indices at which pieces begin, increasing, without 0.
-        long_run_sd: the noise; what the mean of m points scatters by is long_run_sd / sqrt(m).
+        sd: the noise of a point.
+        phi: its lag-1 autocorrelation.
     """
-    bounds = list(bounds)
     if len(y) < 3:
         return Outline(tuple(fit(x, y, bounds)), (float(np.sqrt(2)),) * (len(bounds) + 1), frozenset(bounds))
-    jumps = _jumps(x, fit(x, y, bounds), bounds, long_run_sd)
-    if len(y) <= _MOST_MOVED:
-        for which, bound in enumerate(bounds):
-            if bound not in jumps:
-                bounds = _move(x, y, bounds, jumps, which)
+    price = BOUNDARY_PRICE * float(np.log(len(y))) * (sd * _memory(phi)) ** 2
+    edges = [0, *bounds, len(y)]
+    jumps = set()
+    for which, bound in enumerate(bounds):
+        bent, loss = _bend(x, y, edges[which], bound, edges[which + 2])
+        if loss > price:
+            jumps.add(bound)
+        else:
+            edges[which + 1] = bent
+    bounds = edges[1:-1]
     design = _design(x, bounds, jumps)
     values = y
     for _ in range(_FITS):
@@ -58,27 +65,35 @@ def outline(x: FloatArray, y: FloatArray, bounds: Sequence[int], long_run_sd: fl
         residual = y - line
         reach = _CLIP * 1.4826 * float(np.median(np.abs(residual)))
         values = line + np.clip(residual, -reach, reach) if reach > 0 else values
-    return Outline(tuple(_pieces(y, values, line, bounds)), _errors(design, bounds), frozenset(jumps))
+    errors = _errors(design, values - line, bounds, phi)
+    return Outline(tuple(_pieces(y, values, line, bounds)), errors, frozenset(jumps))
 
 
-def _jumps(x: FloatArray, apart: Sequence[Segment], bounds: Sequence[int], long_run_sd: float) -> set[int]:
-    """Boundaries at which the lines on both sides miss each other by more than noise can."""
-    limit = float(np.sqrt(BOUNDARY_PRICE * np.log(len(x))))
-    jumps = set()
-    for left, right, bound in zip(apart[:-1], apart[1:], bounds, strict=True):
-        short = min(left.stop - left.start, right.stop - right.start) < SHORTEST
-        ahead = _slope(x, left) * (x[bound] - x[bound - 1])
-        gap = right.start_level - left.end_level - ahead
-        # The end of a line of m points has four times the variance of their mean.
-        error = 2 * long_run_sd * np.sqrt(1 / (left.stop - left.start) + 1 / (right.stop - right.start))
-        if short or abs(gap) > limit * error:
-            jumps.add(bound)
-    return jumps
-
-
-def _slope(x: FloatArray, segment: Segment) -> float:
-    run = float(x[segment.stop - 1] - x[segment.start])
-    return (segment.end_level - segment.start_level) / run if run > 0 else 0.0
+def _bend(x: FloatArray, y: FloatArray, start: int, bound: int, stop: int) -> tuple[int, float]:
+    """The best place to bend the curve near a boundary, and how much worse that is than to break it there."""
+    here, there = x[start:stop], y[start:stop]
+    cut = bound - start
+    if min(cut, stop - bound) < SHORTEST:
+        return bound, float("inf")
+    broken = there - _least_squares(_design(here, [cut], {cut}), there)
+    sides = sorted(float(np.std(side)) for side in (broken[:cut], broken[cut:]))
+    if min(cut, stop - bound) >= LONG and sides[1] > _RESTLESS * sides[0]:
+        return bound, float("inf")  # a calm piece must not be tied to what a restless one happens to do
+    tried: dict[int, float] = {}
+    # Long curves are bent where they were cut: a few points more or less do not show.
+    reach = max(SHORTEST, len(here) // 3) if len(here) <= _MOST_MOVED else 0
+    while True:  # ever finer, around the best so far
+        best = min(tried, key=tried.__getitem__, default=cut)
+        stride = max(1, reach // SHORTEST)
+        for place in range(best - reach, best + reach + 1, stride):
+            if SHORTEST <= place <= len(here) - SHORTEST and place not in tried:
+                rest = there - _least_squares(_design(here, [place], set()), there)
+                tried[place] = float((rest**2).sum())
+        if stride == 1:
+            break
+        reach = stride - 1
+    best = min(tried, key=tried.__getitem__)
+    return start + best, tried[best] - float((broken**2).sum())
 
 
 def _design(x: FloatArray, bounds: Sequence[int], jumps: set[int]) -> FloatArray:
@@ -104,31 +119,27 @@ def _inverse(design: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.pinv(design.T @ design, hermitian=True))
 
 
-def _errors(design: FloatArray, bounds: Sequence[int]) -> tuple[float, ...]:
-    """Standard error of the move of each piece for independent noise of 1."""
+def _errors(design: FloatArray, residual: FloatArray, bounds: Sequence[int], phi: float) -> tuple[float, ...]:
+    """Standard error of the move of each piece for noise of 1 that remembers itself.
+
+    A long piece tells by what it leaves over whether it wanders more than the run does as a whole.
+    """
     edges = np.array([0, *bounds, len(design)])
     moves = design[edges[1:] - 1] - design[edges[:-1]]
     variance = np.einsum("ki,ij,kj->k", moves, _inverse(design), moves)
-    return tuple(np.sqrt(np.maximum(variance, 0.0)).tolist())
+    found = []
+    for start, stop, own in zip(edges[:-1], edges[1:], variance, strict=True):
+        rest = residual[start:stop]
+        power = float((rest**2).sum())
+        wanders = float((rest[1:] * rest[:-1]).sum()) / power if len(rest) >= LONG and power > 0 else 0.0
+        found.append(float(np.sqrt(max(own, 0.0))) * _memory(max(wanders, phi)))
+    return tuple(found)
 
 
-def _move(x: FloatArray, y: FloatArray, bounds: Sequence[int], jumps: set[int], which: int) -> list[int]:
-    """Move one kink to where it fits best within a third of its neighbourhood; the others stay."""
-    edges = [0, *bounds, len(y)]
-    low, high = edges[which] + SHORTEST, edges[which + 2] - SHORTEST
-    reach = max(SHORTEST, (edges[which + 2] - edges[which]) // 3)
-    best = bounds[which]
-    tried: dict[int, float] = {}
-    while reach >= 1:  # ever finer, around the best so far
-        stride = max(1, reach // SHORTEST)
-        for place in range(best - reach, best + reach + 1, stride):
-            if low <= place <= high and place not in tried:
-                moved = [*bounds[:which], place, *bounds[which + 1 :]]
-                residual = y - _least_squares(_design(x, moved, jumps), y)
-                tried[place] = float(residual @ residual)
-        best = min(tried, key=tried.__getitem__, default=best)
-        reach = stride - 1
-    return [*bounds[:which], best, *bounds[which + 1 :]]
+def _memory(phi: float) -> float:
+    """What autocorrelation multiplies the standard error of a mean by."""
+    phi = min(max(phi, 0.0), 0.97)
+    return float(np.sqrt((1 + phi) / (1 - phi)))
 
 
 def _pieces(y: FloatArray, values: FloatArray, line: FloatArray, bounds: Sequence[int]) -> list[Segment]:

@@ -7,22 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foreshock.analysis._cuts import Move, ends, find_cuts, find_moves, gaps
 from foreshock.analysis._records import Change, Noise, Phase
-from foreshock.analysis._shape import outline
+from foreshock.analysis._shape import LONG, outline
 from foreshock.analysis.noise import estimate_noise
-from foreshock.analysis.segments import SHORTEST, Lines, Segment, boundaries, fit
+from foreshock.analysis.segments import SHORTEST, Segment, fit
 from foreshock.run import FloatArray, IntArray
 
-MOST_PHASES = 5
 FEWEST_POINTS = 6  # below this a curve is one phase
 
-_SEARCHED = 400  # points that phases are looked for in: they are coarse
-_MOST_MOVES = 2  # drops and jumps that get a phase of their own: two of them make five phases
 _RAPID = 2.0  # times the rate at which the whole range would be covered in the whole run
 _CLEAR = 3.0  # standard errors that make a move count
 _VISIBLE = 0.08  # ... and the share of the range of the levels that it must cover
 _RESTLESS = 1.6  # scatter of a fluctuation, in units of the run's noise
-_MOVES = ("drop", "rise", "level_shift")
 _FALLS = ("drop", "slow_decline", "level_shift")
 
 
@@ -72,13 +69,13 @@ def phases(
     noise = noise or estimate_noise(y)
     unit = float(np.abs(y).max()) or 1.0
     x, scaled = steps.astype(np.float64), y / unit
-    moves = _moves(steps, changes or ())
+    moves = find_moves(steps, changes or ())
     if len(y) < FEWEST_POINTS and not moves:
         return (_phase("single", steps, y, fit(x, y, [])[0], noise),)
-    cuts = _cuts(x, scaled, moves)
+    cuts = find_cuts(x, scaled, moves)
     while True:
-        pieces = _pieces(x, scaled, moves, cuts, noise.long_run_sd / unit)
-        cuts = [cut for cut in (piece.segment.start for piece in pieces) if cut not in _ends(len(y), moves)]
+        pieces = _pieces(x, scaled, moves, cuts, noise, unit)
+        cuts = [cut for cut in (piece.segment.start for piece in pieces) if cut not in ends(len(y), moves)]
         scatter = _scatter(pieces, noise, unit)
         kinds = _kinds(steps, pieces, scatter, noise.sd / unit, changes)
         joined = _join(pieces, kinds, scatter, cuts)
@@ -91,64 +88,22 @@ def phases(
     )
 
 
-def _moves(steps: IntArray, changes: Sequence[Change]) -> list[tuple[int, int, Change]]:
-    """The largest significant moves that do not overlap: first index, one past the last, and the change."""
-    found: list[tuple[int, int, Change]] = []
-    clear = [change for change in changes if change.significant and change.kind in _MOVES]
-    for change in sorted(clear, key=lambda c: -abs(c.to_value - c.from_value)):
-        start = max(int(np.searchsorted(steps, change.step)) - 1, 0)
-        stop = int(np.searchsorted(steps, change.end_step, side="right"))
-        apart = all(stop <= other[0] or start >= other[1] for other in found)
-        if stop - start >= 2 and apart and len(found) < _MOST_MOVES:
-            found.append((start, stop, change))
-    return sorted(found, key=lambda move: move[0])
-
-
-def _gaps(n: int, moves: Sequence[tuple[int, int, Change]]) -> list[tuple[int, int]]:
-    """The stretches between the moves."""
-    starts = [0, *(move[1] for move in moves)]
-    stops = [*(move[0] for move in moves), n]
-    return [(start, stop) for start, stop in zip(starts, stops, strict=True) if stop > start]
-
-
-def _ends(n: int, moves: Sequence[tuple[int, int, Change]]) -> set[int]:
-    """Where a move begins or ends: boundaries that stay."""
-    return {end for gap in _gaps(n, moves) for end in gap}
-
-
-def _cuts(x: FloatArray, y: FloatArray, moves: Sequence[tuple[int, int, Change]]) -> list[int]:
-    """Where the stretches between the moves are cut, so that at most five phases result."""
-    gaps = _gaps(len(y), moves)
-    cuts = [
-        start + bound
-        for start, stop in gaps
-        for bound in boundaries(x[start:stop], y[start:stop], most=_SEARCHED)
-    ]
-    lines = Lines(x, y)
-    while cuts and len(cuts) + len(gaps) + len(moves) > MOST_PHASES:
-        edges = np.array(sorted({*cuts, *_ends(len(y), moves)}))
-        middle = np.flatnonzero(np.isin(edges, cuts))
-        left, cut, right = edges[middle - 1], edges[middle], edges[middle + 1]
-        loss = lines.error(left, right) - lines.error(left, cut) - lines.error(cut, right)
-        cuts.remove(int(cut[np.argmin(loss)]))
-    return cuts
-
-
 def _pieces(
     x: FloatArray,
     y: FloatArray,
-    moves: Sequence[tuple[int, int, Change]],
+    moves: Sequence[Move],
     cuts: Sequence[int],
-    long_run_sd: float,
+    noise: Noise,
+    unit: float,
 ) -> list[_Piece]:
     """The moves, and outlines of what lies between."""
     found = [
         _Piece(Segment(start, stop, float(y[start]), float(y[stop - 1]), 0.0), 0.0, change)
         for start, stop, change in moves
     ]
-    for start, stop in _gaps(len(y), moves):
+    for start, stop in gaps(len(y), moves):
         inside = [cut - start for cut in cuts if start < cut < stop]
-        shape = outline(x[start:stop], y[start:stop], inside, long_run_sd)
+        shape = outline(x[start:stop], y[start:stop], inside, noise.sd / unit, noise.phi)
         for s, error in zip(shape.segments, shape.errors, strict=True):
             moved = Segment(s.start + start, s.stop + start, s.start_level, s.end_level, s.sd)
             found.append(_Piece(moved, error))
@@ -156,16 +111,14 @@ def _pieces(
 
 
 def _scatter(pieces: Sequence[_Piece], noise: Noise, unit: float) -> list[float]:
-    """Noise of sums of points in each piece: its own scatter where it is long, that of all where not.
+    """Noise of a point in each piece: its own where it is long; where not, that of all, or that of the run.
 
-    Never more than the noise of the run, which a jump that the outline follows may have inflated.
+    The smaller of these two: a jump may have inflated the one, a restless piece the other.
     """
-    memory = float(np.sqrt((1 + max(noise.phi, 0.0)) / (1 - max(noise.phi, 0.0))))
     counts = np.array([0 if p.change else p.segment.stop - p.segment.start for p in pieces])
     own = np.array([piece.segment.sd for piece in pieces])
     every = float(np.sqrt((counts * own**2).sum() / max(counts.sum() - 2 * len(pieces), 1)))
-    local = np.where(counts >= 3 * SHORTEST, own, every) * memory
-    return [float(sd) for sd in np.minimum(local, noise.long_run_sd / unit)]
+    return [float(sd) for sd in np.where(counts >= LONG, own, min(every, noise.sd / unit))]
 
 
 def _kinds(
@@ -242,7 +195,9 @@ def _join(
         if kinds[i] != kinds[i + 1] or right.segment.start not in cuts:
             continue
         if kinds[i] in ("plateau", "fluctuation"):
-            same = _level_apart(left.segment, right.segment, max(scatter[i], scatter[i + 1])) <= visible
+            sd = max(scatter[i], scatter[i + 1])
+            least = visible if kinds[i] == "plateau" else max(visible, 2 * sd)
+            same = _level_apart(left.segment, right.segment, sd) <= least
         else:
             slopes = [_speed(piece.segment) for piece in (left, right)]
             same = max(slopes) < _RAPID * min(slopes)
@@ -279,6 +234,7 @@ def _phase(kind: str, steps: IntArray, y: FloatArray, segment: Segment, noise: N
     first, last = int(steps[segment.start]), int(steps[segment.stop - 1])
     here = y[segment.start : segment.stop]
     move = segment.end_level - segment.start_level
+    tiny = 1e-12 * float(np.abs(here).max())  # what rounding leaves over of a constant
     return Phase(
         kind=kind,
         start=first,
@@ -288,5 +244,5 @@ def _phase(kind: str, steps: IntArray, y: FloatArray, segment: Segment, noise: N
         slope=move / (last - first) if last > first else 0.0,
         low=float(here.min()),
         high=float(here.max()),
-        noise_sd=segment.sd if len(here) >= SHORTEST and segment.sd > 0 else noise.sd,
+        noise_sd=segment.sd if len(here) >= SHORTEST and segment.sd > tiny else noise.sd,
     )
