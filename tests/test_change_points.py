@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import foreshock
 from foreshock import change_points
 from foreshock.analysis.segments import segment
+from foreshock.readers import open_run
 from foreshock.run import FloatArray
 
 Curves = st.lists(st.floats(-1e3, 1e3, allow_nan=False), min_size=0, max_size=80)
@@ -237,3 +238,10 @@ def test_an_outlier_does_not_bend_a_segment() -> None:
     assert only.start_level == pytest.approx(0.0, abs=0.1)
     assert only.end_level == pytest.approx(4.9, abs=0.1)
     assert segment(np.array([], dtype=np.int64), np.array([])) == []
+
+
+def test_a_signal_held_for_ten_rows_ends_the_search(shared: Path) -> None:
+    """Moving boundaries once changed their own price for ever on a forward-filled signal."""
+    run = open_run(shared / "data/real/raw/152-fair/step_logs.json")
+    for values in run.series.values():
+        assert change_points(values) == sorted(change_points(values))

@@ -242,6 +242,7 @@ def _eliminate(lines: Lines, cuts: Sequence[int]) -> list[int]:
     """
     unit = CANDIDATE_PRICE * float(np.log(lines.n))
     cuts = list(cuts)
+    seen: set[tuple[int, ...]] = set()  # settling changes the price: it could go on for ever
     while cuts:
         edges = np.array([0, *cuts, lines.n])
         unit = _long_run_variance(lines, edges, LINE_PRICE * unit) * float(np.log(lines.n))
@@ -251,8 +252,9 @@ def _eliminate(lines: Lines, cuts: Sequence[int]) -> list[int]:
         weakest = int(np.argmin(worth))
         if worth[weakest] >= BOUNDARY_PRICE:
             settled = _settle(lines, cuts, LINE_PRICE * unit)
-            if settled == cuts:
+            if settled == cuts or tuple(settled) in seen:
                 break
+            seen.add(tuple(settled))
             cuts = settled
         else:
             del cuts[weakest]
