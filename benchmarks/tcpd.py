@@ -10,6 +10,7 @@ their documentation suggests, and for the defaults that TCPDBench published for 
     .venv-bench/bin/python benchmarks/tcpd.py --series  # ours, series by series
     .venv-bench/bin/python benchmarks/tcpd.py --sensitivity  # each constant of ours from x0.5 to x2
     .venv-bench/bin/python benchmarks/tcpd.py --split-half  # chosen on one half, scored on the other
+    .venv-bench/bin/python benchmarks/tcpd.py --generated  # curves with a known truth; needs no data
 
 The data and the scorer (`score_tcpd.py`, after arXiv:2003.06222) are not part of this repository; `--data`
 names their folder.
@@ -46,9 +47,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     beside = Path(__file__).resolve().parents[2] / "shared/data/tcpd"
     parser.add_argument("--data", type=Path, default=beside, help="folder of score_tcpd.py and datasets/")
-    for option in ("series", "sensitivity", "split-half"):
+    for option in ("series", "sensitivity", "split-half", "generated"):
         parser.add_argument(f"--{option}", action="store_true")
     options = parser.parse_args()
+    if options.generated:
+        print_generated()
+        return
     if not (options.data / "score_tcpd.py").is_file():
         sys.exit(f"tcpd.py: no score_tcpd.py in {options.data}; name the folder with --data")
     bench = Bench(options.data)
@@ -149,6 +153,48 @@ class Bench:
         finally:
             for name, value in kept.items():
                 setattr(segments, name, value)
+
+
+def autoregressive(rng: np.random.Generator, n: int, phi: float) -> FloatArray:
+    """AR(1) noise of standard deviation 1."""
+    shock = rng.standard_normal(n)
+    out = shock.copy()
+    for i in range(1, n):
+        out[i] = phi * out[i - 1] + np.sqrt(1 - phi**2) * shock[i]
+    return np.asarray(out)
+
+
+def print_generated(draws: int = 300) -> None:
+    """Curves whose changes are known."""
+    rng = np.random.default_rng(0)
+    print(f"{draws} draws a row                                     changes found")
+    for n, phi in itertools.product((71, 300, 1000), (0.0, 0.5, 0.8)):
+        many = [len(change_points(autoregressive(rng, n, phi))) for _ in range(draws // (1 + n // 300))]
+        print(f"nothing but noise, {n:4d} points, phi {phi:.1f}         {np.mean(many):.2f} a curve")
+    for n in (71, 300):
+        many = [len(change_points(0.2 * np.arange(n) + rng.standard_normal(n))) for _ in range(draws)]
+        print(f"a ramp of 0.2 sd a step, {n:4d} points            {np.mean(many):.2f} a curve")
+    for size in (2, 3, 5):
+        found = [change_points(rng.standard_normal(71) + size * (np.arange(71) >= 40)) for _ in range(draws)]
+        exact = np.mean([cuts == [40] for cuts in found])
+        near = np.mean([any(abs(cut - 40) <= 2 for cut in cuts) for cuts in found])
+        print(f"a step of {size} sd at 40 of 71 points            {near:.0%} within 2, {exact:.0%} exact")
+    knots = [0, 5, 10, 20, 45, 60, 65, 70], [1.50, 1.70, 1.75, 1.80, 1.88, 1.875, 1.70, 1.75]
+    figure = [
+        change_points(np.interp(np.arange(71), *knots) + 0.012 * rng.standard_normal(71))
+        for _ in range(draws)
+    ]
+    near = np.mean([any(58 <= cut <= 64 for cut in cuts) for cuts in figure])
+    many = [len(cuts) for cuts in figure]
+    print(f"reward of the synthetic figure                {np.mean(many):.2f} a curve, {near:.0%} at 58-64")
+    for n in (71, 1_000, 10_000, 100_000):
+        y = autoregressive(rng, n, 0.0) + 5.0 * (np.arange(n) >= n // 2)
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            change_points(y)
+            times.append(time.perf_counter() - start)
+        print(f"{n:6d} points                                    {1000 * min(times):.0f} ms")
 
 
 def methods() -> dict[str, Method]:
