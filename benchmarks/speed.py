@@ -59,7 +59,7 @@ def write_log(path: Path, rows: int, seed: int = 0) -> None:
             level = 1 - math.exp(-5 * step / rows)
             values = (1.5 + 0.38 * level, 0.4, 475 + 205 * level, 0.02 * level, 1.3 - 0.5 * level, 0.3, 0.0)
             scale = (0.02, 0.02, 12, 0.002, 0.02, 0.05, 0.01)
-            row = {"step": step}
+            row: dict[str, float] = {"step": step}
             row |= {m: round(v + rng.gauss(0, s), 5) for m, v, s in zip(METRICS, values, scale, strict=True)}
             out.write(json.dumps(row) + "\n")
 

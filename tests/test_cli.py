@@ -14,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from foreshock.cli import app, main
-from foreshock.demo import RUNS
+from foreshock.demo import RUNS, DemoRun
 
 OUTPUTS = ("report.html", "report.md", "report.json", "charts.png", "charts.svg")
 
@@ -41,11 +41,10 @@ def test_demo_writes_every_output_and_tells_the_truth(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bundled", RUNS, ids=lambda r: r.name)
-def test_bundled_runs_get_the_verdict_that_their_truth_asks_for(bundled: object) -> None:
-    assert bundled in RUNS
-    document = json.loads(run("report", str(bundled.path), "--json").stdout)  # type: ignore[attr-defined]
+def test_bundled_runs_get_the_verdict_that_their_truth_asks_for(bundled: DemoRun) -> None:
+    document = json.loads(run("report", str(bundled.path), "--json").stdout)
     drops = [c for c in document["changes"] if c["signal"] == "reward_mean" and c["kind"] == "drop"]
-    if bundled.name == "clean-64-prompts":  # type: ignore[attr-defined]
+    if bundled.name == "clean-64-prompts":
         assert document["verdict"] == "healthy" and not drops
     else:
         assert document["verdict"] == "trouble"
@@ -100,7 +99,9 @@ def test_map_and_step_key_override_what_is_guessed(tmp_path: Path) -> None:
 def test_several_runs_are_listed_and_one_can_be_chosen(tmp_path: Path) -> None:
     for seed, name in enumerate(("first", "second")):
         (tmp_path / name).mkdir()
-        history = [{"step": i, "reward": seed + i / 10, "completions/mean_length": 100.0 + i} for i in range(1, 21)]
+        history = [
+            {"step": i, "reward": seed + i / 10, "completions/mean_length": 100.0 + i} for i in range(1, 21)
+        ]
         (tmp_path / name / "trainer_state.json").write_text(json.dumps({"log_history": history}))
     refused = run("report", str(tmp_path), "--json")
     assert refused.returncode == 2 and b"first" in refused.stderr and b"--run" in refused.stderr

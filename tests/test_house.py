@@ -17,7 +17,15 @@ import foreshock
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "foreshock"
 MODULES = sorted(SOURCE.rglob("*.py"))
-CORE = {"numpy", "matplotlib", "rich", "typer", "jinja2", "markupsafe", "orjson"}  # markupsafe is a part of jinja2
+CORE = {
+    "numpy",
+    "matplotlib",
+    "rich",
+    "typer",
+    "jinja2",
+    "markupsafe",
+    "orjson",
+}  # markupsafe is a part of jinja2
 EXTRAS = {"pyarrow"}  # imported inside functions only
 
 
