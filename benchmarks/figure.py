@@ -96,16 +96,19 @@ def table_false_alarms(draws: int, seed: int) -> None:
 
 
 def table_power(draws: int, seed: int) -> None:
-    """Percent of runs with a lasting drop, at seven tenths of the run, in which a fall is told there."""
+    """Percent of runs that grow, level out and drop for good at 0.7 n, in which a fall is told there."""
     rng = np.random.default_rng(seed)
-    print(f"drops found in percent of {draws} healthy curves that drop at 0.7 n and stay down")
+    print(
+        f"drops found in percent of {draws} curves that grow, level out at 0.5 n and drop at 0.7 n for good"
+    )
     print(f"  {'n':>5} {'size':>5} " + " ".join(f"phi {phi:<3}" for phi in PHIS))
     for n in (71, 300):
         for size in (2, 3, 5):
             cells = []
             for phi in PHIS:
                 onset = int(0.7 * n)
-                y = autoregressive(rng, draws, n, phi) + healthy(n) - size * (np.arange(n) >= onset)
+                levelled = healthy(n)[np.minimum(np.arange(n), n // 2)]
+                y = autoregressive(rng, draws, n, phi) + levelled - size * (np.arange(n) >= onset)
                 near = max(5, n // 20)
                 hits = (
                     any(

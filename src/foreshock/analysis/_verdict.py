@@ -10,9 +10,9 @@ REWARD, LENGTH = "reward_mean", "response_length_mean"
 _FATAL = (REWARD, "loss", "grad_norm", "kl_ref")
 _UNDONE = 0.5  # a fall with less recovered by the end counts as lasting
 _WORTH = 1.5  # in noise: a lasting fall below this is something to watch, not trouble
-_MARKED = 4.0  # in noise: a smaller shift of the length or the entropy is told, not judged
+# A shift of the length or the entropy that is smaller (in noise) or less sure is told, not judged.
+_MARKED, _SURE = 4.0, 0.01
 _WATCHED = {
-    "level_shift": (LENGTH, "entropy"),
     "rise": ("kl_ref", "grad_norm", "truncation_ratio", "mismatch_logprob_abs", "mismatch_kl"),
     "saturation": (LENGTH, "truncation_ratio"),
     "spike": (REWARD,),  # of KL or gradients alone they seldom have consequences
@@ -70,7 +70,9 @@ def _is_trouble(change: Change) -> bool:
 def _is_watched(change: Change) -> bool:
     if change.signal == REWARD and change.kind in ("drop", "slow_decline"):
         return True
-    if change.kind == "level_shift" and (change.sigma is not None and change.sigma < _MARKED):
+    if change.kind == "level_shift" and (
+        (change.sigma or _MARKED) < _MARKED or (change.p_value or 0) > _SURE
+    ):
         return False
     names = _WATCHED.get(change.kind, ())
     return names is None or change.signal in names

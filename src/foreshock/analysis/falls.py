@@ -15,7 +15,7 @@ from foreshock.analysis.noise import scatter_of_one
 from foreshock.run import FloatArray
 
 _MOST = 6  # falls looked for in one run
-_SMALL, _MIDDLING, _LARGE, _HUGE = 1.0, 2.0, 3.0, 5.0  # sizes in units of the noise of one point
+_SMALL, _MIDDLING, _LARGE, _HUGE = 1.0, 2.0, 2.5, 5.0  # sizes in units of the noise of one point
 _CERTAIN = 0.001
 _MOST_OF_IT = 0.7  # of a slow fall: what a drop within it must explain to be the event
 _BACK_ROWS = 20  # before a fall that give its level (in a long run a twelfth)
