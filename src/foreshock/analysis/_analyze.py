@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from foreshock.analysis._records import Analysis, Change, Quality, SignalAnalysis
+from foreshock.analysis._records import Analysis, Change, Noise, Quality, SignalAnalysis
+from foreshock.analysis._trace import Trace, trace_of
 from foreshock.analysis._verdict import LENGTH, REWARD, verdict
-from foreshock.analysis.changes import find_changes
+from foreshock.analysis.changes import FEWEST, find_changes
 from foreshock.analysis.key_points import key_points
 from foreshock.analysis.noise import estimate_noise
 from foreshock.analysis.phases import phases
@@ -76,12 +77,16 @@ def analyze(run: Run, *, signals: Sequence[str] | None = None, alpha: float = 0.
     series = {name: without_fill(np.asarray(run.series[name], dtype=np.float64)) for name in names}
     known = catalogue()
     goods = {name: known[_base(name)].good if _base(name) in known else None for name in names}
-    changes = _changes(run, series, goods, alpha)
+    traces = {
+        name: trace_of(name, run.steps, y) for name, y in series.items() if np.isfinite(y).sum() >= FEWEST
+    }
+    changes = _changes(run, series, traces, goods, alpha)
     found: dict[str, SignalAnalysis] = {}
     for name, y in series.items():
         own = tuple(change for change in changes if change.signal == name)
         if np.isfinite(y).any():
-            found[name] = _describe(run, name, y, own)
+            noise = traces[name].noise if name in traces else estimate_noise(y)
+            found[name] = _describe(run, name, y, noise, own)
     quality = _quality(run, names, goods)
     relations = find_relations(
         run.steps, series, changes, {name: signal.phases for name, signal in found.items()}, alpha
@@ -111,7 +116,11 @@ def _names(run: Run, asked: Sequence[str] | None) -> list[str]:
 
 
 def _changes(
-    run: Run, series: Mapping[str, FloatArray], goods: Mapping[str, str | None], alpha: float
+    run: Run,
+    series: Mapping[str, FloatArray],
+    traces: Mapping[str, Trace],
+    goods: Mapping[str, str | None],
+    alpha: float,
 ) -> list[Change]:
     """Changes of all signals: reward and length at `alpha` each, all others together at `alpha`."""
     primary: list[Change] = []
@@ -122,7 +131,9 @@ def _changes(
         good = "up" if name == REWARD else goods[name]
         if _base(name) in _UNSEARCHED:
             continue
-        changes = find_changes(name, run.steps, y, good=good, alpha=alpha, nan_steps=explicit)
+        changes = find_changes(
+            name, run.steps, y, good=good, alpha=alpha, nan_steps=explicit, trace=traces.get(name)
+        )
         if name in PRIMARY:
             primary += changes
         else:
@@ -147,12 +158,13 @@ def _holm(found: Mapping[str, list[Change]], alpha: float) -> list[Change]:
     return kept
 
 
-def _describe(run: Run, name: str, y: FloatArray, changes: tuple[Change, ...]) -> SignalAnalysis:
+def _describe(
+    run: Run, name: str, y: FloatArray, noise: Noise, changes: tuple[Change, ...]
+) -> SignalAnalysis:
     """One signal on its own."""
     finite = np.isfinite(y)
     steps: IntArray = run.steps[finite]
     values = y[finite]
-    noise = estimate_noise(values)
     spans = phases(steps, values, noise, changes)
     about = catalogue().get(_base(name))
     part = name.partition("/")[2]

@@ -10,6 +10,7 @@ from foreshock.analysis._records import Change, Noise
 from foreshock.analysis.noise import Scatter, noise_from, scatter_of_one
 from foreshock.run import FloatArray, IntArray
 
+_ABSURD = 1e100  # larger values are taken for this one, so that their squares stay finite
 _FEW = 5  # rows that give the level at either end of a run
 
 
@@ -36,7 +37,7 @@ class Trace:
 def trace_of(name: str, steps: IntArray, y: FloatArray) -> Trace:
     """Keep the finite points (at least 3) of a signal."""
     finite = np.isfinite(y)
-    kept = y[finite]
+    kept = np.clip(y[finite], -_ABSURD, _ABSURD)
     scatter = scatter_of_one(kept)
     return Trace(name, steps[finite], kept, noise_from(scatter, len(kept)), scatter)
 

@@ -18,7 +18,6 @@ from foreshock.run import FloatArray, IntArray
 FEWEST = 8  # finite points below which no change is looked for
 # The 95 % quantile as a multiple of the median, or of the 10 % quantile, from which a logarithm is taken.
 _SKEWED, _WIDE = 8.0, 20.0
-_ABSURD = 1e100  # larger values are taken for this one, so that their squares stay finite
 
 
 def find_changes(
@@ -29,6 +28,7 @@ def find_changes(
     good: str | None = None,
     alpha: float = 0.05,
     nan_steps: IntArray | None = None,
+    trace: Trace | None = None,
 ) -> list[Change]:
     """Find all changes of one signal, each kind at its own false-alarm rate for the whole run.
 
@@ -44,6 +44,7 @@ def find_changes(
         good: "up", "down" or None.
         alpha: share of healthy runs that get any fall (or shift) of this signal.
         nan_steps: steps at which NaN was explicitly logged.
+        trace: of the same signal, where the caller has it already.
 
     Returns:
         Changes by step, overlapping explanations of one event reduced to the plainest.
@@ -52,8 +53,7 @@ def find_changes(
     if np.isfinite(y).sum() < FEWEST:
         return broken
     with np.errstate(over="ignore"):  # squares of absurd values: they are outliers all the same
-        within = np.where(np.isfinite(y), np.clip(y, -_ABSURD, _ABSURD), np.nan)
-        found = _told_once(trace_of(name, steps, within), good, alpha)
+        found = _told_once(trace or trace_of(name, steps, y), good, alpha)
     return sorted(broken + found, key=lambda change: (change.step, change.kind))
 
 
