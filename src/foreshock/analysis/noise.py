@@ -15,6 +15,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _MAD = 1.4826  # median absolute deviation -> standard deviation of a normal
 _LAGS = 5  # lags whose differences say how slowly the scatter forgets
+_LONG = 5000  # rows from which running medians are taken by sorting shifted copies
 _NEIGHBOURS = 12  # points on each side that the local scatter looks at
 _STILL, _FEWEST_ALIVE = 10, 8  # rows of a still stretch; rows that must be left without them
 _PHI = np.linspace(-0.5, 0.98, 297)
@@ -217,8 +218,21 @@ def moving_median(x: FloatArray, half: int) -> FloatArray:
     """Median over the 2 * half + 1 points around each, mirrored at the ends; shape kept."""
     half = min(half, (x.shape[-1] - 1) // 2)
     padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="reflect") if half else x
+    if half <= 7 and x.shape[-1] > _LONG:
+        return _median_of_shifts(padded, 2 * half + 1)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=-1)
     return np.asarray(np.median(windows, axis=-1))
+
+
+def _median_of_shifts(padded: FloatArray, width: int) -> FloatArray:
+    """The same for a long series and few points: shifted copies sorted halfway, point by point."""
+    n = padded.shape[-1] - width + 1
+    shifts = [padded[..., k : k + n] for k in range(width)]
+    for done in range(width // 2 + 1):
+        for k in range(width - 1 - done):
+            low, high = shifts[k], shifts[k + 1]
+            shifts[k], shifts[k + 1] = np.minimum(low, high), np.maximum(low, high)
+    return shifts[width // 2]
 
 
 def _moving_mean(x: FloatArray, weight: FloatArray, half: int) -> FloatArray:
