@@ -7,7 +7,8 @@
 Each command runs as its own process, in turn (A B C A B C ...), after one warm-up; the table shows the
 median over the runs, the largest peak memory, and the ratio of the medians to foreshock's. rlprobe reads
 only its own recordings, so the same values are recorded with its recorder first (not timed). A peer is
-stopped at `--limit` seconds or `--memory` GiB and shown as such.
+stopped at `--limit` seconds or `--memory` GiB and shown as such. With `--python` foreshock runs in an
+environment of its own (typer imports pydantic, which rlprobe brings, wherever it is installed).
 """
 
 from __future__ import annotations
@@ -88,9 +89,9 @@ def run_once(timed: Timed, limit: float, memory: float) -> None:
         timed.stopped = f"failed with exit {process.returncode} (limit {memory:.0f} GiB)"
 
 
-def commands(log: Path, folder: Path) -> list[Timed]:
+def commands(log: Path, folder: Path, python: str) -> list[Timed]:
     """The commands to compare on one log; peers that are not installed are left out, and said."""
-    foreshock = [sys.executable, "-m", "foreshock", "report", str(log)]
+    foreshock = [python, "-m", "foreshock", "report", str(log)]
     timed = [
         Timed("foreshock, JSON", [*foreshock, "--json"]),
         Timed("foreshock, all outputs", [*foreshock, "--out", str(folder / "report")]),
@@ -109,12 +110,12 @@ def commands(log: Path, folder: Path) -> list[Timed]:
     return timed
 
 
-def compare(rows: int, runs: int, limit: float, memory: float) -> None:
+def compare(rows: int, runs: int, limit: float, memory: float, python: str) -> None:
     """Print one table for logs of `rows` rows."""
     with tempfile.TemporaryDirectory() as name:
         log = Path(name) / "run.jsonl"
         write_log(log, rows)
-        timed = commands(log, Path(name))
+        timed = commands(log, Path(name), python)
         for turn in range(runs + 1):
             for each in timed:
                 if each.stopped:
@@ -132,14 +133,14 @@ def compare(rows: int, runs: int, limit: float, memory: float) -> None:
         print(f"{line}{max(each.megabytes):>10.0f}{middle / base:>8.1f}  {each.stopped}")
 
 
-def import_time(runs: int) -> None:
+def import_time(runs: int, python: str) -> None:
     """Print what `import foreshock` adds to a bare interpreter."""
 
     def median(code: str) -> float:
         seconds = []
         for _ in range(runs):
             start = time.perf_counter()
-            subprocess.run([sys.executable, "-c", code], check=True)
+            subprocess.run([python, "-c", code], check=True)
             seconds.append(time.perf_counter() - start)
         return statistics.median(seconds)
 
@@ -156,10 +157,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--limit", type=float, default=60, help="seconds after which a command is stopped")
     parser.add_argument("--memory", type=float, default=6, help="GiB of address space a command may take")
+    parser.add_argument("--python", default=sys.executable, help="interpreter that has foreshock installed")
     args = parser.parse_args()
-    import_time(args.runs)
+    import_time(args.runs, args.python)
     for rows in args.rows:
-        compare(rows, args.runs, args.limit, args.memory)
+        compare(rows, args.runs, args.limit, args.memory, args.python)
 
 
 if __name__ == "__main__":
