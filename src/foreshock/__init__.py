@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from foreshock.analysis import change_points as change_points
     from foreshock.errors import ForeshockError as ForeshockError
     from foreshock.readers import open_run as open_run
+    from foreshock.record import Recorder as Recorder
     from foreshock.report import write as write
     from foreshock.run import Run as Run
 
@@ -18,6 +19,7 @@ __version__ = "0.1.0"
 # Public name -> module that holds it, imported on first use: `import foreshock` stays light.
 _EXPORTS = {
     "ForeshockError": "foreshock.errors",
+    "Recorder": "foreshock.record",
     "Run": "foreshock.run",
     "analyze": "foreshock.analysis",
     "change_points": "foreshock.analysis",

@@ -1,0 +1,105 @@
+"""From what a training script logs to lines of JSON that lose nothing: NaN and infinities are strings.
+
+JSON has no NaN; orjson would write null, which cannot be told from "not logged".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+_TEXT = 2000  # characters kept of a value that JSON has no form for
+_DEPTH = 20
+
+
+class NotANumberError(TypeError):
+    """A value under `metrics` that is no number; the row is kept without it."""
+
+
+def line(record: Mapping[str, Any]) -> bytes:
+    """One line of the journal, newline included."""
+    try:
+        encoded = orjson.dumps(record, default=_scalar, option=orjson.OPT_APPEND_NEWLINE)
+    except (TypeError, ValueError):  # keys that are no text, integers of over 64 bits, lone surrogates
+        return _slow(record)
+    return _slow(record) if b"null" in encoded else encoded
+
+
+def numbers(metrics: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
+    """(metrics that are numbers, names of those that are not); None is "not logged" and goes silently."""
+    kept: dict[str, Any] = {}
+    refused = []
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            inner, bad = numbers(value)
+            kept[str(key)] = inner
+            refused += [f"{key}/{name}" for name in bad]
+        elif value is not None:
+            try:
+                kept[str(key)] = value if isinstance(value, (int, float)) else _scalar(value)
+            except TypeError:
+                refused.append(str(key))
+    return kept, refused
+
+
+def row(step: int, time: float, metrics: Mapping[Any, Any]) -> tuple[bytes, list[str]]:
+    """(line for one step, names of metrics that were left out because they are no numbers)."""
+    try:
+        encoded = orjson.dumps(
+            {"step": step, "time": time, "metrics": metrics},
+            default=_scalar,
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        # Quoted values and lists would pass as JSON, so only lines without them are taken as they are.
+        if b"null" not in encoded and b"[" not in encoded and b':"' not in encoded:
+            return encoded, []
+    except (TypeError, ValueError):
+        pass
+    kept, refused = numbers(metrics)
+    return line({"step": step, "time": time, "metrics": kept}), refused
+
+
+def _scalar(value: Any) -> int | float:
+    """The number in a NumPy, torch or other scalar.
+
+    Raises:
+        TypeError: it holds no single number.
+    """
+    if isinstance(value, (str, bytes)):
+        raise NotANumberError(f"{type(value).__name__} is no number")
+    item = getattr(value, "item", None)
+    try:
+        number = item() if callable(item) else float(value)
+    except Exception as error:
+        raise NotANumberError(f"{type(value).__name__} is no number") from error
+    if not isinstance(number, (int, float)):  # a complex number, a date
+        raise NotANumberError(f"{type(value).__name__} is no number")
+    return number
+
+
+def _slow(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(_plain(record, 0), separators=(",", ":")).encode() + b"\n"
+
+
+def _plain(value: Any, depth: int) -> Any:
+    """`value` in what JSON can hold."""
+    if isinstance(value, float):
+        if math.isfinite(value):
+            return float(value)
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if depth > _DEPTH:
+        return "..."
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(inner, depth + 1) for inner in value]
+    try:
+        return _plain(_scalar(value), depth + 1)
+    except TypeError:
+        return str(value)[:_TEXT]
