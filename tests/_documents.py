@@ -30,7 +30,7 @@ def full_document() -> dict[str, Any]:
     """The figure with something in every list of the document."""
     run = figure_run(
         notes=(torn_note(),),
-        events=(Event(40, "resume", {"checkpoint": "checkpoint-40"}),),
+        events=(Event(40, "resumed", {"checkpoint": "checkpoint-40"}),),
         facts={"prompts_per_step": 64},
         unrecognised={"my/extra": [0.0] * 71},
     )

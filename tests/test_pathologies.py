@@ -151,7 +151,7 @@ def test_6_after_a_resume_the_later_attempt_counts(tmp_path: Path) -> None:
     assert run.steps.tolist() == list(range(80))
     assert run.series["reward_mean"].tolist() == [1.0] * 40 + [2.0] * 40
     assert kinds(run)["resume"] == 10
-    assert [(event.step, event.kind) for event in run.events] == [(40, "resume")]
+    assert [(event.step, event.kind) for event in run.events] == [(40, "resumed")]
 
 
 def test_6_a_step_repeated_once_after_a_resume_keeps_the_later_row(tmp_path: Path) -> None:

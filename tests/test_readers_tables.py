@@ -174,7 +174,7 @@ def test_prime_rl_resumed_replaces_both_kinds_of_rows(tmp_path: Path) -> None:
     at = {step: place for place, step in enumerate(run.steps.tolist())}
     assert [reward[at[s]] for s in (1, 20, 21, 40)] == [1.0, 1.0, 2.0, 2.0]
     assert [loss[at[s]] for s in (0, 19, 20, 39)] == [1.0, 1.0, 2.0, 2.0]
-    assert [event.kind for event in run.events] == ["resume"]
+    assert [event.kind for event in run.events] == ["resumed"]
 
 
 def test_a_counter_within_epochs_goes_on(tmp_path: Path) -> None:

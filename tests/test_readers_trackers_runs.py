@@ -38,7 +38,7 @@ def test_a_later_file_of_a_folder_that_goes_on_is_the_same_run_resumed(tmp_path:
     event_file(tmp_path / "events.out.tfevents.2.h", steady_rows(20, first=21), wall=2.0)
     (log,) = tensorboard.read(tmp_path)
     assert log.steps == [*range(1, 31), *range(21, 41)]
-    assert [(each.step, each.kind) for each in log.events] == [(21, "resume")]
+    assert [(each.step, each.kind) for each in log.events] == [(21, "resumed")]
 
 
 def test_files_of_a_folder_that_start_over_are_separate_runs_in_the_order_of_time(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_wandb_run_resumed_in_a_new_folder_is_one_run(tmp_path: Path) -> None:
     wandb_file(tmp_path / "wandb" / "run-20250104_000000-new" / "run-new.wandb", [], run="new")
     first, second = wandb_offline.read(tmp_path / "wandb")
     assert (first.rows, second.rows) == (15, 3)
-    assert [(each.step, each.kind) for each in first.events] == [(11, "resume")]
+    assert [(each.step, each.kind) for each in first.events] == [(11, "resumed")]
     assert first.id != second.id
     assert "runs-without-rows" in {note.kind for note in second.notes}
 
@@ -265,7 +265,7 @@ def test_a_restart_within_one_file_makes_new_rows_after_the_old(tmp_path: Path) 
         event_file(tmp_path / "events.out.tfevents.1.h", steady_rows(10) + steady_rows(4, 6))
     )
     assert log.steps == [*range(1, 11), 6, 7, 8, 9]
-    assert [(each.step, each.kind) for each in log.events] == [(6, "resume")]
+    assert [(each.step, each.kind) for each in log.events] == [(6, "resumed")]
 
 
 def test_bfloat16_tensors_are_read(tmp_path: Path) -> None:

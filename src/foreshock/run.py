@@ -98,6 +98,8 @@ class Run:
         nan_steps: per original key, the steps at which NaN was explicitly logged.
         facts: what is known about the run (model, total_steps, prompts_per_step, group_size, ...).
         events: what happened when, by step.
+        evidence: what the recorder's pieces saw at a step, by step: the kind of the piece and its data,
+            where what had not changed since the piece's last record may be left out.
         notes: what the reader had to repair.
     """
 
@@ -112,4 +114,5 @@ class Run:
     nan_steps: Mapping[str, IntArray] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
+    evidence: tuple[Event, ...] = ()
     notes: tuple[Note, ...] = ()

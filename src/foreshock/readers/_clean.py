@@ -104,9 +104,21 @@ def clean(log: Log, rows: Rows, *, mapping: Mapping[str, str] | None, require_re
         unrecognised=tuple(resolution.unrecognised),
         nan_steps={key: at for key, at in nan_steps.items() if key in columns},
         facts=facts,
-        events=tuple(sorted({(e.step, e.kind): e for e in events}.values(), key=lambda e: e.step)),
+        events=_in_order(events),
+        evidence=tuple(sorted(log.evidence, key=lambda e: e.step)),
         notes=(*notes, *resolution.notes),
     )
+
+
+def _in_order(events: list[Event]) -> tuple[Event, ...]:
+    """Events by step, without those that an event of the same step and kind says with more words."""
+    told: dict[tuple[int, str], list[Event]] = {}
+    for event in sorted(events, key=lambda e: e.step):
+        same = told.setdefault((event.step, event.kind), [])
+        if not event.payload and same or event in same:
+            continue
+        same[:] = [*(each for each in same if each.payload), event]
+    return tuple(event for same in told.values() for event in same)
 
 
 def _split_summary(rows: Rows, facts: dict[str, object], notes: list[Note]) -> Rows:
@@ -166,11 +178,11 @@ def _after_resumes(rows: Rows, events: list[Event], notes: list[Note]) -> dict[s
 
 
 def _tell_resume(restart: Restart, count: int, events: list[Event], notes: list[Note]) -> None:
-    events.append(Event(restart.step, "resume"))
     text = (
         f"The run was resumed from step {restart.step}: {_rows(count)} of the earlier attempt from that "
         "step on were replaced by what was logged after."
     )
+    events.append(Event(restart.step, "resumed", {"text": text, "replaced": count}))
     notes.append(Note("resume", text, count))
 
 

@@ -32,6 +32,9 @@ class Log:
         self.nan_rows: dict[str, list[int]] = {}
         self.notes: list[Note] = []
         self.events: list[Event] = []
+        self.evidence: list[Event] = []
+        self.superseded = False
+        """Whether a later run in the same place took over: it is read only when named."""
         self.facts: dict[str, Any] = {}
         self._columns: dict[str, array[float]] = {}
 

@@ -79,7 +79,10 @@ def open_run(
     """
     candidates = _candidates(path, format, step_key)
     name = _shown(str(path))
-    chosen = _pick(candidates, run, name) if run is not None else _only(candidates, name)
+    if run is not None:
+        chosen = _pick(candidates, run, name)
+    else:
+        chosen = _only([one for one in candidates if not one.log.superseded], name)
     return clean(chosen.log, chosen.rows, mapping=mapping, require_reward=require_reward)
 
 

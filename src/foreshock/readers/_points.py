@@ -81,7 +81,7 @@ class Points:
             row = dict(zip([names[i] for i in tag[here].tolist()], value[here].tolist(), strict=True))
             log.add(row, None if stepless else number)
             if now != previous:
-                log.events.append(Event(number, "resume"))
+                log.events.append(Event(number, "resumed"))
                 previous = now
 
 

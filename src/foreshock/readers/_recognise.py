@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from foreshock.errors import ForeshockError, InputError, NotARunError
+from foreshock.readers import foreshock_journal
 from foreshock.readers._log import Log
 from foreshock.readers._registry import Reader
 from foreshock.readers._sniff import head_of, looks_like_text
@@ -109,9 +110,13 @@ def read_folder(folder: Path, readers: Sequence[Reader]) -> list[Log]:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files that could be logs, folder by folder, in the order of their names."""
+    """Files that could be logs, and folders that are one run, in the order of their names."""
     seen = 0
     for place, subfolders, names in os.walk(folder):
+        if place != str(folder) and foreshock_journal.recognises(Path(place), b""):
+            subfolders.clear()
+            yield Path(place)
+            continue
         level = len(Path(place).parts) - len(folder.parts)
         subfolders[:] = sorted(set(subfolders) - _SKIPPED) if level < _DEPTH else []
         for name in sorted(names):
@@ -127,6 +132,8 @@ def _files(folder: Path) -> Iterator[Path]:
 def _logs_of(path: Path, readers: Sequence[Reader]) -> list[Log]:
     """Runs in one file of a folder; files that are none, or broken, are passed over."""
     try:
+        if path.is_dir():
+            return [log for log in foreshock_journal.read(path) if log.rows]
         with plain_file(str(path), lambda name, head: wanted(name, head, readers)) as plain:
             logs = [log for log in read_file(plain, readers) if log.rows]
     except (ForeshockError, OSError):

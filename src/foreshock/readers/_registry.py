@@ -11,6 +11,7 @@ from typing import Protocol
 
 from foreshock.readers import (
     csv_table,
+    foreshock_journal,
     json_list,
     jsonl,
     kv_console,
@@ -61,6 +62,7 @@ class Reader(Protocol):
 
 
 READERS: tuple[Reader, ...] = (
+    foreshock_journal,
     trainer_state,
     wandb_offline,
     tensorboard,

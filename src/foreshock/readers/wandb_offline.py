@@ -156,7 +156,7 @@ def _target(file: _File, step: float | None, earlier: dict[str, Log]) -> Log:
     known = earlier.get(run)
     first = known.steps[0] if known is not None and known.steps else None
     if known is not None and first is not None and step is not None and step > first:
-        known.events.append(Event(int(step), "resume"))
+        known.events.append(Event(int(step), "resumed"))
         return known
     log = Log(file.facts.get("name") or run, file.source, NAME)
     log.steps_count_calls = True

@@ -29,38 +29,40 @@ def line(record: Mapping[str, Any]) -> bytes:
     return _slow(record) if b"null" in encoded else encoded
 
 
-def numbers(metrics: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
-    """(metrics that are numbers, names of those that are not); None is "not logged" and goes silently."""
-    kept: dict[str, Any] = {}
-    refused = []
-    for key, value in metrics.items():
-        if isinstance(value, Mapping):
-            inner, bad = numbers(value)
-            kept[str(key)] = inner
-            refused += [f"{key}/{name}" for name in bad]
-        elif value is not None:
-            try:
-                kept[str(key)] = value if isinstance(value, (int, float)) else _scalar(value)
-            except TypeError:
-                refused.append(str(key))
-    return kept, refused
-
-
 def row(step: int, time: float, metrics: Mapping[Any, Any]) -> tuple[bytes, list[str]]:
-    """(line for one step, names of metrics that were left out because they are no numbers)."""
+    """(line for one step, names of metrics that were left out because they are no numbers).
+
+    Texts stay in the line, though no reader makes a curve of them; None is "not logged" and goes.
+    """
     try:
         encoded = orjson.dumps(
             {"step": step, "time": time, "metrics": metrics},
             default=_scalar,
             option=orjson.OPT_APPEND_NEWLINE,
         )
-        # Quoted values and lists would pass as JSON, so only lines without them are taken as they are.
-        if b"null" not in encoded and b"[" not in encoded and b':"' not in encoded:
+        # The sum is not finite if any value is not, and this is the fastest way to ask.
+        if math.isfinite(sum(metrics.values())) or b"null" not in encoded:
             return encoded, []
-    except (TypeError, ValueError):
-        pass
-    kept, refused = numbers(metrics)
+    except (TypeError, ValueError, OverflowError):
+        pass  # None, a text, a nested mapping, an integer of over 64 bits, a tensor of many values
+    kept, refused = _numbers(metrics)
     return line({"step": step, "time": time, "metrics": kept}), refused
+
+
+def _numbers(metrics: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
+    """(what can be kept, with NaN and infinities as strings; names of what cannot)."""
+    kept: dict[str, Any] = {}
+    refused = []
+    for key, value in metrics.items():
+        if isinstance(value, Mapping):
+            kept[str(key)], bad = _numbers(value)
+            refused += [f"{key}/{name}" for name in bad]
+        elif value is not None:
+            try:
+                kept[str(key)] = _plain(value if isinstance(value, (int, float, str)) else _scalar(value), 0)
+            except TypeError:
+                refused.append(str(key))
+    return kept, refused
 
 
 def _scalar(value: Any) -> int | float:
@@ -69,8 +71,8 @@ def _scalar(value: Any) -> int | float:
     Raises:
         TypeError: it holds no single number.
     """
-    if isinstance(value, (str, bytes)):
-        raise NotANumberError(f"{type(value).__name__} is no number")
+    if isinstance(value, bytes):
+        raise NotANumberError("bytes are no number")
     item = getattr(value, "item", None)
     try:
         number = item() if callable(item) else float(value)

@@ -53,6 +53,8 @@ def _take(line: bytes, past: Past) -> None:
     start = record.get("start")
     if isinstance(start, dict) and isinstance(start.get("attempt"), int):
         past.attempts = max(past.attempts, start["attempt"])
+        if isinstance(start.get("last_step"), int):  # the rest was sealed
+            past.last_step = start["last_step"]
     data = record.get("data")
     if isinstance(record.get("evidence"), str) and isinstance(data, dict):
         # A line leaves out what had not changed since the line before it.

@@ -20,6 +20,7 @@ from foreshock.record.evidence import Evidence
 
 SCHEMA = "foreshock.journal/1"
 _RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+_LOOK_EVERY = 0.2  # seconds between looks whether the file is still there; each costs a microsecond
 _log = logging.getLogger("foreshock")
 
 
@@ -82,6 +83,7 @@ class Recorder:
         self._warned: set[str] = set()
         self._untold = 0
         self._why = ""
+        self._look_again = 0.0
         self._past = Past()
         with self.quietly("start"):
             self._start()
@@ -96,16 +98,17 @@ class Recorder:
 
         Args:
             metrics: name -> number: Python, NumPy or torch scalars, NaN and infinities too; None means
-                that nothing was logged. Nested mappings are joined with "/". What is no number is left
-                out, with one warning that names it.
+                that nothing was logged. Nested mappings are joined with "/". Texts are kept, but make no
+                curve; what is neither is left out, with one warning that names it.
             step: the training step; default: one more than the last.
         """
         try:
             number = self._step + 1 if step is None else step if type(step) is int else int(step)
             self._step = number
             self.rows += 1
-            encoded, refused = row(number, round(time.time(), 3), metrics)
-            self._write(encoded, rows=1)
+            now = time.time()
+            encoded, refused = row(number, round(now, 3), metrics)
+            self._write(encoded, 1, now)
         except Exception as error:
             self._failed("log", error)
             return
@@ -217,15 +220,18 @@ class Recorder:
         record: dict[str, Any] = {"event": kind, "step": step, "time": round(time.time(), 3), "text": text}
         return line({**record, "data": data} if data else record)
 
-    def _write(self, lines: bytes, rows: int = 0) -> None:
+    def _write(self, lines: bytes, rows: int = 0, now: float | None = None) -> None:
         """Append to the journal; rows that do not get there are counted as lost, and that is recorded."""
         if self.closed:
             self.lost += rows
             raise ValueError("the recorder is closed")
         journal = self._journal
         try:
-            if journal.missing:
-                lines = self._again(lines)
+            now = now or time.time()
+            if now > self._look_again or self._untold:
+                self._look_again = now + _LOOK_EVERY
+                if journal.missing:
+                    lines = self._again(lines)
             if self._untold:
                 lines = line({"lost": self._untold, "why": self._why}) + lines
             journal.write(lines, rows)

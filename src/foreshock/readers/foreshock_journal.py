@@ -1,0 +1,91 @@
+"""What Foreshock's own recorder writes: the folder of a run, one of its journals, or a sealed run.
+
+A journal is JSON lines, one file per process; `foreshock seal` packs them into `run.parquet`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from foreshock.errors import NotARunError
+from foreshock.readers import _attempts
+from foreshock.readers._attempts import Tape, joined
+from foreshock.readers._log import Log
+from foreshock.readers._sealed import SEALED, is_sealed, unsealed
+from foreshock.readers._sniff import Lines, head_of, loads
+
+NAME = _attempts.NAME
+DESCRIPTION = "Foreshock's own recordings: a run folder, a journal in it, or a sealed `run.parquet`"
+
+_START = b'{"start":{"schema":"foreshock.journal/'
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    """By the first line of a journal, the mark in the footer of a sealed run, or a folder with either."""
+    if head.startswith(b"PAR1"):
+        return is_sealed(path)
+    if head:
+        return head.startswith(_START)
+    return path.is_dir() and (any(_journals(path)) or is_sealed(path / SEALED))
+
+
+def read(path: Path) -> list[Log]:
+    """The run, and runs that were started over in the same folder after it, marked as superseded.
+
+    Raises:
+        MissingExtraError: a sealed run, and pyarrow is not installed.
+        UnreadableError: a sealed run that was cut or damaged.
+        NotARunError: nothing was recorded.
+    """
+    tapes = []
+    torn = overlong = 0
+    sealed = path / SEALED if path.is_dir() else path
+    if is_sealed(sealed):
+        tapes.append(Tape())
+        for record in unsealed(sealed):
+            tapes[-1].add(record)
+    for journal in _journals(path) if path.is_dir() else [path] if not tapes else []:
+        lines = Lines(journal)
+        tapes.append(_tape(lines))
+        torn += lines.torn
+        overlong += lines.overlong
+    logs = joined(tapes, path)
+    if not logs:
+        raise NotARunError(f"{path} is a recording of Foreshock, but nothing was recorded")
+    if torn:
+        logs[0].note("torn-line", f"{torn} last line(s) were cut (still being written?) and left out.", torn)
+    if overlong:
+        logs[0].note("overlong-lines", f"{overlong:,} line(s) of extreme length were left out.", overlong)
+    return logs
+
+
+def _journals(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.glob("journal-*.jsonl")):
+        if path.is_file() and head_of(path, len(_START)) == _START:
+            yield path
+
+
+def _tape(lines: Lines) -> Tape:
+    """The records of one journal; a torn last line is left out, any other broken one is counted."""
+    tape = Tape()
+    broken = False
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            record = loads(line)
+        except ValueError:
+            broken = True
+            tape.bad += 1
+            continue
+        broken = False
+        if isinstance(record, dict):
+            tape.add(record)
+        else:
+            tape.bad += 1
+    if broken and lines.torn:
+        tape.bad -= 1
+    else:
+        lines.torn = False  # a whole record without its line end
+    return tape
