@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from foreshock.cli import compare, demo, plot, report, runs, signals
+from foreshock.cli import compare, demo, events, plot, report, runs, seal, signals
 from foreshock.errors import ForeshockError
 
 app = typer.Typer(
@@ -28,6 +28,8 @@ app.command("plot")(plot.plot)
 app.command("compare")(compare.compare)
 app.command("runs")(runs.runs)
 app.command("signals")(signals.signals)
+app.command("seal")(seal.seal)
+app.command("events")(events.events)
 app.command("demo")(demo.demo)
 
 

@@ -7,6 +7,6 @@ from typing import Any
 import orjson
 
 
-def dumps(document: dict[str, Any]) -> bytes:
+def dumps(document: Any) -> bytes:
     """UTF-8 JSON, indented by two, with a final newline; strict: no bare NaN or Infinity."""
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
