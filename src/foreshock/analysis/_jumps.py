@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from foreshock.analysis._arrays import median
 from foreshock.analysis._scan import without_outliers
 from foreshock.analysis.noise import Scatter
 from foreshock.run import FloatArray
@@ -49,16 +50,19 @@ def jump_scores(y: FloatArray, scatter: Scatter) -> tuple[FloatArray, FloatArray
     best, which = np.zeros((draws, n)), np.zeros((draws, n))
     unit = np.where(scatter.sd > 0, scatter.sd, 1.0)[:, None]
     y = without_outliers(y, scatter)
-    centred = np.clip((y - np.median(y, axis=-1, keepdims=True)) / unit, -1e9, 1e9)
+    centred = np.clip((y - median(y)) / unit, -1e9, 1e9)
     for i, (side, gap) in enumerate(shapes()):
         weight = contrast(side, gap)
         if len(weight) > n or side > max(8, n // 6):
             continue  # over a longer stretch the curve bends, and a bend is no jump
         jump = np.lib.stride_tricks.sliding_window_view(centred, len(weight), axis=-1) @ weight
         start = np.arange(n - len(weight) + 1)
-        error = np.maximum(scatter.local[:, start + side - 1], scatter.local[:, start + side + gap]) / unit
-        error = error * np.sqrt(_variance(side, gap, scatter))[:, None]
+        # A scatter beyond what a double can square is infinite: then nothing is a jump.
         with np.errstate(divide="ignore", invalid="ignore"):
+            error = (
+                np.maximum(scatter.local[:, start + side - 1], scatter.local[:, start + side + gap]) / unit
+            )
+            error = error * np.sqrt(_variance(side, gap, scatter))[:, None]
             score = np.where(
                 error > 0, jump / error, np.where(np.abs(jump) > 1e-9, np.inf * np.sign(jump), 0.0)
             )

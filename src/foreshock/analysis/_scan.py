@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from foreshock.analysis._arrays import running_sums
 from foreshock.analysis.noise import Scatter, mean_covariance, mean_variance, moving_median
 from foreshock.run import FloatArray, IntArray
 
@@ -63,7 +64,7 @@ def fall_scores(y: FloatArray, scatter: Scatter) -> FloatArray:
     """
     pairs = windows(y.shape[-1])
     y = without_outliers(y, scatter)
-    path = np.pad(np.cumsum(y - y[:, :1], axis=-1), ((0, 0), (1, 0)))
+    path = running_sums(y - y[:, :1])
     middle = pairs.start + pairs.before[pairs.shape]
     resume = middle + pairs.gap[pairs.shape]
     after = pairs.after[pairs.shape]

@@ -75,7 +75,7 @@ def _bend(x: FloatArray, y: FloatArray, start: int, bound: int, stop: int) -> tu
     cut = bound - start
     if min(cut, stop - bound) < SHORTEST:
         return bound, float("inf")
-    broken = there - _least_squares(_design(here, [cut], {cut}), there)
+    broken = there - _fitted(_design(here, [cut], {cut}), there)
     sides = sorted(float(np.std(side)) for side in (broken[:cut], broken[cut:]))
     if min(cut, stop - bound) >= LONG and sides[1] > _RESTLESS * sides[0]:
         return bound, float("inf")  # a calm piece must not be tied to what a restless one happens to do
@@ -87,7 +87,7 @@ def _bend(x: FloatArray, y: FloatArray, start: int, bound: int, stop: int) -> tu
         stride = max(1, reach // SHORTEST)
         for place in range(best - reach, best + reach + 1, stride):
             if SHORTEST <= place <= len(here) - SHORTEST and place not in tried:
-                rest = there - _least_squares(_design(here, [place], set()), there)
+                rest = there - _fitted(_design(here, [place], set()), there)
                 tried[place] = float((rest**2).sum())
         if stride == 1:
             break
@@ -112,6 +112,11 @@ def _design(x: FloatArray, bounds: Sequence[int], jumps: set[int]) -> FloatArray
 def _least_squares(design: FloatArray, y: FloatArray) -> FloatArray:
     """All pieces at once; the fitted value at each point."""
     return np.asarray(design @ (_inverse(design) @ (design.T @ y)))
+
+
+def _fitted(design: FloatArray, y: FloatArray) -> FloatArray:
+    """The same for two pieces of three points or more each, whose equations can always be solved."""
+    return np.asarray(design @ np.linalg.solve(design.T @ design, design.T @ y))
 
 
 def _inverse(design: FloatArray) -> FloatArray:

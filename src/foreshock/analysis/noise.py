@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from foreshock.analysis._arrays import median, mirrored, running_sums
 from foreshock.analysis._records import Noise
 from foreshock.run import FloatArray
 
@@ -132,9 +133,9 @@ def _residual_differences(y: FloatArray) -> tuple[FloatArray, FloatArray, FloatA
     """
     difference = np.diff(y, axis=-1)
     n = difference.shape[-1]
-    middle = np.median(difference, axis=-1, keepdims=True)
+    middle = median(difference)
     size = np.abs(difference - middle)
-    scale = _MAD * np.median(size, axis=-1, keepdims=True)
+    scale = _MAD * median(size)
     scale = np.where(scale > 0, scale, _scale_of_rare_moves(size))
     unit = np.where(scale > 0, scale, 1.0)
     difference, size = (difference - middle) / unit, size / unit
@@ -165,8 +166,8 @@ def _autocorrelation(residual: FloatArray, kept: FloatArray) -> FloatArray:
     For AR(1), var(y[t+k] - y[t]) / var(y[t+1] - y[t]) = 1 + phi + ... + phi**(k-1); the sum of the
     ratios over k = 2..5 is solved for phi.
     """
-    path = np.pad(np.cumsum(residual, axis=-1), ((0, 0), (1, 0)))
-    weight = np.pad(np.cumsum(kept, axis=-1), ((0, 0), (1, 0)))
+    path = running_sums(residual)
+    weight = running_sums(kept)
     variance = []
     for lag in range(1, min(_LAGS, residual.shape[-1]) + 1):
         whole = (weight[:, lag:] - weight[:, :-lag]) == lag
@@ -184,13 +185,13 @@ def _wander(y: FloatArray, sd: FloatArray, phi: FloatArray) -> tuple[tuple[int, 
     scales = tuple(b for b in (8 * 2**k for k in range(20)) if 20 * b <= n)
     wander = np.ones((draws, len(scales)))
     unit = np.where(sd > 0, sd, 1.0)[:, None]
-    centred = np.clip((y - np.median(y, axis=-1, keepdims=True)) / unit, -1e6, 1e6)
-    path = np.pad(np.cumsum(centred, axis=-1), ((0, 0), (1, 0)))
+    centred = np.clip((y - median(y)) / unit, -1e6, 1e6)
+    path = running_sums(centred)
     for i, b in enumerate(scales):
         block = (path[:, b:] - path[:, :-b])[:, :: max(1, b // 4)] / b
         hop = 4 if b >= 4 else b
         bend = block[:, 2 * hop :] - 2 * block[:, hop:-hop] + block[:, : -2 * hop]
-        limit = 3 * _MAD * np.median(np.abs(bend), axis=-1, keepdims=True)
+        limit = 3 * _MAD * median(np.abs(bend))
         seen = (np.clip(bend, -limit, limit) ** 2).mean(-1)
         wander[:, i] = np.where(sd > 0, seen / _bend_variance(b, phi), 1.0)
     return scales, np.maximum(np.maximum.accumulate(wander, axis=-1), 1.0)
@@ -217,7 +218,7 @@ def mean_covariance(p: int, m: int, gap: int, phi: FloatArray) -> FloatArray:
 def moving_median(x: FloatArray, half: int) -> FloatArray:
     """Median over the 2 * half + 1 points around each, mirrored at the ends; shape kept."""
     half = min(half, (x.shape[-1] - 1) // 2)
-    padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(half, half)], mode="reflect") if half else x
+    padded = mirrored(x, half)
     if half <= 7 and x.shape[-1] > _LONG:
         return _median_of_shifts(padded, 2 * half + 1)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=-1)
@@ -242,7 +243,7 @@ def _moving_mean(x: FloatArray, weight: FloatArray, half: int) -> FloatArray:
     low, high = np.maximum(index - half, 0), np.minimum(index + half + 1, n)
 
     def total(values: FloatArray) -> FloatArray:
-        path = np.pad(np.cumsum(values, axis=-1), ((0, 0), (1, 0)))
+        path = running_sums(values)
         return np.asarray(path[:, high] - path[:, low])
 
     count = total(weight)

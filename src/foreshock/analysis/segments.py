@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from foreshock.analysis._arrays import mirrored, running_sums
 from foreshock.run import FloatArray, IntArray
 
 CANDIDATE_PRICE = 0.15  # of a boundary in the first pass, in log(n) times the variance of the signal
@@ -155,7 +156,7 @@ def _without_spikes(y: FloatArray, half: int = 3) -> FloatArray:
     A spike is far off the median of the 7 points around it with at most one other such point among them;
     more than two are a short change, and stay.
     """
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(y, half, mode="reflect"), 2 * half + 1)
+    windows = np.lib.stride_tricks.sliding_window_view(mirrored(y, half), 2 * half + 1)
     middle = np.partition(windows, half, axis=-1)[:, half]
     off = np.abs(y - middle)
     # A signal that mostly stands still has no typical distance: its own spread takes the place.
@@ -173,7 +174,7 @@ class Lines:
         self.y = y
         self.n = len(y)
         columns = np.stack([self.x, y, self.x**2, self.x * y, y**2])
-        self.sums = np.pad(np.cumsum(columns, axis=-1), ((0, 0), (1, 0)))
+        self.sums = running_sums(columns)
 
     def gains(self, start: IntArray, stop: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Of each stretch: squared error of its mean, what a slope takes off it, and that slope."""

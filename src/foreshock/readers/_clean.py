@@ -14,7 +14,7 @@ from foreshock import signals
 from foreshock.errors import MetricError, NotARunError
 from foreshock.readers._facts import from_config
 from foreshock.readers._log import Log
-from foreshock.readers._steps import SUMMARY, BoolArray, Restart, Rows, is_eval, restarts, rows_of
+from foreshock.readers._steps import SUMMARY, BoolArray, Restart, Rows, distinct, is_eval, restarts, rows_of
 from foreshock.run import Event, FloatArray, IntArray, Note, Run, Series
 
 REWARD = "reward_mean"
@@ -64,7 +64,7 @@ def _counts_within_epochs(rows: Rows, bounds: list[int]) -> bool:
     rows.steps = rows.steps.copy()
     first = int(rows.steps[parts[0]].min())
     for before, part in zip(parts, parts[1:], strict=False):
-        taken = np.unique(rows.steps[before])
+        taken = distinct(rows.steps[before])
         stride = int(np.median(np.diff(taken))) if len(taken) > 1 else 1
         rows.steps[part] += int(taken[-1]) + stride - first
     text = f"The step starts over in each of the {len(parts)} epochs; steps are counted on across them."
@@ -191,7 +191,7 @@ def _by_step(
 ) -> tuple[IntArray, dict[str, FloatArray], dict[str, IntArray]]:
     """One value per step and column: (steps, columns, steps with a logged NaN)."""
     used = np.logical_or.reduce(list(keep.values()))
-    steps = np.unique(rows.steps[used])
+    steps = distinct(rows.steps[used])
     index = np.searchsorted(steps, rows.steps)
     if (np.diff(rows.steps[used]) < 0).any():
         moved = int((np.diff(rows.steps[used]) < 0).sum())
@@ -205,7 +205,7 @@ def _by_step(
         values = rows.columns[key][at]
         missing = np.isnan(values)
         if missing.any():
-            nan_steps[key] = np.unique(rows.steps[at[missing]])
+            nan_steps[key] = distinct(rows.steps[at[missing]])
         if repeats.average(key, at, index[at]):
             columns[key] = _averaged(values, index[at], len(steps))
         else:

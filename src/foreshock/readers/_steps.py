@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from foreshock.errors import MetricError
 from foreshock.readers._log import Log
 from foreshock.run import FloatArray, IntArray, Note
 
+_T = TypeVar("_T", bound=np.generic)
 BoolArray = npt.NDArray[np.bool_]
 
 # Clocks beside the metrics: they tell nothing about whether a row repeats another.
@@ -83,6 +85,12 @@ class Rows:
         ]
 
 
+def distinct(values: npt.NDArray[_T]) -> npt.NDArray[_T]:
+    """The different values, sorted; `np.unique` imports NumPy's masked arrays, 20 ms for nothing."""
+    ordered = np.sort(values)
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
+
+
 def is_eval(key: str) -> bool:
     """Whether a key belongs to an evaluation, not to training."""
     return key.startswith(_EVAL_MARKS)
@@ -122,7 +130,7 @@ def _chosen(columns: Mapping[str, FloatArray], step_key: str) -> str:
     if values is None:
         raise MetricError(f"--step-key {step_key!r} is no column; there are: {', '.join(columns)}")
     finite = values[np.isfinite(values)]
-    if not len(finite) or len(np.unique(np.rint(finite))) < len(np.unique(finite)):
+    if not len(finite) or len(distinct(np.rint(finite))) < len(distinct(finite)):
         raise MetricError(
             f"--step-key {step_key!r} does not count steps: it holds "
             + (f"fractions such as {finite[finite % 1 != 0][0]:g}" if len(finite) else "no number")
@@ -233,7 +241,7 @@ def restarts(rows: Rows) -> list[Restart]:
         cells[at] += 1
         votes[falls] += 1
         if len(falls):
-            repeats = repeats or len(np.unique(steps)) < len(steps)
+            repeats = repeats or len(distinct(steps)) < len(steps)
             for row in falls.tolist():
                 back.setdefault(row, {})[key] = int(rows.steps[row])
     found = [row for row in sorted(back) if 2 * votes[row] > cells[row]]

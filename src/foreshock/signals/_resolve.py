@@ -275,7 +275,7 @@ class _Work:
             found.notes.append(Note("none-terminated", text, count))
         groups = found.canonical.get("frac_zero_variance_groups", np.array([]))
         groups = groups[np.isfinite(groups)]
-        if len(groups) >= _FEW and np.isin(groups, (0, 1)).all() and len(np.unique(groups)) == 2:
+        if len(groups) >= _FEW and set(groups.tolist()) == {0, 1}:
             key = found.columns["frac_zero_variance_groups"].key
             text = f"{key} is only ever 0 or 1: taken over the whole batch (or one group per step), no share."
             found.notes.append(Note("not-a-share", text))
