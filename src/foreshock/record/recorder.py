@@ -76,6 +76,7 @@ class Recorder:
         """Rows that were logged, lost ones included."""
         self.attempt = 1
         self.closed = False
+        self._pid = os.getpid()
         self._id = id or self.path.resolve().name
         self._facts = facts
         self._journal = Journal(self.path, f"journal-{self.process}", fsync)
@@ -169,7 +170,7 @@ class Recorder:
         self._end(None if kind is None else f"{kind.__name__}: {error}"[:500])
 
     def _end(self, error: str | None) -> None:
-        if self.closed:
+        if self.closed or os.getpid() != self._pid:  # a forked worker ends, not the run
             return
         atexit.unregister(self.close)
         with self.quietly("close"):
@@ -228,12 +229,14 @@ class Recorder:
         journal = self._journal
         try:
             now = now or time.time()
+            head = b""
             if now > self._look_again or self._untold:
                 self._look_again = now + _LOOK_EVERY
                 if journal.missing:
-                    lines = self._again(lines)
+                    head = self._again()
             if self._untold:
-                lines = line({"lost": self._untold, "why": self._why}) + lines
+                head += line({"lost": self._untold, "why": self._why})
+            lines = head + lines
             journal.write(lines, rows)
             self._untold = 0
         except OSError as error:
@@ -242,8 +245,8 @@ class Recorder:
             self._why = error.strerror or str(error)
             raise
 
-    def _again(self, lines: bytes) -> bytes:
-        """The lines for a file that has to be made anew, after what was lost with the old one."""
+    def _again(self) -> bytes:
+        """Make the file anew, count what was lost with the old one; the line it has to begin with."""
         journal = self._journal
         if journal.gone:
             self.lost += journal.gone
@@ -252,7 +255,7 @@ class Recorder:
             journal.gone = 0
             self._warn("removed", f"{journal.path} was removed while recording; it is made anew")
         journal.open()
-        return self._header() + lines
+        return self._header()
 
     def _refuse(self, names: list[str]) -> None:
         for name in names:
