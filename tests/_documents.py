@@ -30,7 +30,10 @@ def full_document() -> dict[str, Any]:
     """The figure with something in every list of the document."""
     run = figure_run(
         notes=(torn_note(),),
-        events=(Event(40, "resumed", {"checkpoint": "checkpoint-40"}),),
+        events=(
+            Event(40, "resumed", {"checkpoint": "checkpoint-40"}),
+            Event(60, "reward_code_changed", {"text": "Reward code of accuracy changed.", "process": "0"}),
+        ),
         facts={"prompts_per_step": 64},
         unrecognised={"my/extra": [0.0] * 71},
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from foreshock.analysis._records import SignalAnalysis
+from foreshock.report._event_marks import EventMarks
 from foreshock.report._style import Palette
 from foreshock.run import Column, FloatArray, IntArray
 
@@ -44,3 +45,4 @@ class Curve:
     signal: SignalAnalysis | None
     column: Column | None = None
     nan_steps: IntArray | None = None
+    events: EventMarks = EventMarks()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from foreshock.report._event_words import beside
 from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, one_line, pointer
 from foreshock.report._phrases import (
     change_sentence,
@@ -116,17 +117,18 @@ def growth(write: Writer, name: str) -> list[Sentence]:
 
 
 def others(write: Writer) -> list[Sentence]:
-    """One line for each other signal that significantly changed: its most telling change."""
+    """Each other signal that significantly changed: its most telling change, and what was recorded there."""
     text: list[Sentence] = []
     told: set[str] = set()
     for index in notable(write.document):
         signal = write.document["changes"][index]["signal"]
         if signal in told or is_primary(write.document, index):
             continue
+        if len(told) == _OTHERS:
+            text.append(write.say("Changes of further signals are in the table of changes."))
+            break
         told.add(signal)
-        text.append(change_sentence(write, index))
-    if len(text) > _OTHERS:
-        text = [*text[:_OTHERS], write.say("Changes of further signals are in the table of changes.")]
+        text += [change_sentence(write, index), *beside(write, index, telling=True)]
     return text
 
 
@@ -135,7 +137,9 @@ def anomalies(write: Writer) -> Told:
     document = write.document
     order = notable(document)
     main = [index for index in order if is_primary(document, index)]
-    text = [change_sentence(write, index) for index in main[:_ANOMALIES]]
+    text = []
+    for index in main[:_ANOMALIES]:
+        text += [change_sentence(write, index), *beside(write, index)]
     if not main:
         text = nothing_significant(write)
     if len(main) > _ANOMALIES:

@@ -74,6 +74,12 @@ class FreeSpace:
             area = self._taken[bottom:top, left:right]
             np.maximum(area, weight, out=area)
 
+    def hides(self, box: Box) -> bool:
+        """Whether a box covers anything that must be seen: the line, a marker, another label."""
+        bottom, left = max(0, int(box.y / _CELL)), max(0, int(box.x / _CELL))
+        top, right = int((box.y + box.height) / _CELL) + 1, int((box.x + box.width) / _CELL) + 1
+        return bool((self._taken[bottom:top, left:right] >= 1).any())
+
     def place(self, x: float, y: float, width: float, height: float) -> tuple[Box, float]:
         """The best box of this size for a label of the point (x, y), and how much it covers (0 = nothing).
 

@@ -1,4 +1,4 @@
-"""The anomalies of a chart: where they begin, and labels that cover neither the line nor one another."""
+"""The anomalies and the recorded events of a chart, with labels that cover neither the line nor one another."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from foreshock.analysis._records import Change
 from foreshock.report._curve import Curve, Look
 from foreshock.report._display import decimate
+from foreshock.report._event_marks import EventMarks
 from foreshock.report._labels import Box, FreeSpace
 from foreshock.report._text import change_lines, change_sentence, clean
 from foreshock.run import FloatArray
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from matplotlib.backend_bases import RendererBase
     from matplotlib.text import Text
 
+_WIDEST = 0.92  # of the chart's width: a wider text is left out where it may be
+_TICK = 0.035  # height of a tick, in heights of the chart
+_DOTS = (0, (1, 2))
 _SYMBOLS = {"drop": "v", "slow_decline": "v", "rise": "^", "spike": "D", "non_finite": "X"}
 
 
@@ -65,6 +69,39 @@ def draw_mark(ax: Axes, change: Change, curve: Curve, look: Look, low: float, hi
         )
 
 
+def draw_events(ax: Axes, events: EventMarks, look: Look) -> None:
+    """Recorded events: a dotted line with a diamond at its foot for few, a tick at the lower edge for all others."""
+    across = ax.get_xaxis_transform()
+    colour = look.palette.text
+    if events.ticks:
+        ax.vlines(
+            events.ticks,
+            0,
+            _TICK,
+            transform=across,
+            color=look.palette.muted,
+            linewidth=look.line * 0.6,
+            zorder=4,
+        )
+    for event in events.lines:
+        ax.axvline(
+            event.step, color=colour, linewidth=look.line * 0.7, linestyle=_DOTS, alpha=0.7, zorder=1.9
+        )
+    ax.plot(
+        [event.step for event in events.lines],
+        [0] * len(events.lines),
+        transform=across,
+        linestyle="none",
+        marker="d",
+        markersize=look.font * 0.65,
+        color=colour,
+        markeredgecolor=look.palette.background,
+        markeredgewidth=0.6,
+        clip_on=False,
+        zorder=6,
+    )
+
+
 def draw_labels(
     ax: Axes,
     changes: list[Change],
@@ -92,10 +129,28 @@ def draw_labels(
         anchors.append((x, y))
     for change, (x, y) in list(zip(changes, anchors, strict=True))[: look.labels]:
         box = _write(ax, _fitting(ax, change, look), space, (x, y), look, renderer, bold=True)
-        _lead(ax, (x, y), box, look)
+        if box:
+            _lead(ax, (x, y), box, look)
+    _label_events(ax, curve, space, look, renderer)
     for note in notes:
         below = note.startswith(("▼", "×"))
         _write(ax, note, space, (space.width, 0 if below else space.height), look, renderer)
+
+
+def _label_events(ax: Axes, curve: Curve, space: FreeSpace, look: Look, renderer: RendererBase) -> None:
+    """Name the first events beside the foot of their lines, where that covers nothing; count the ticks."""
+    left, right = ax.get_xlim()
+    feet = [(event.step - left) / (right - left) * space.width for event in curve.events.lines]
+    for x in feet:
+        space.add_box(Box(x - 4, 0, 8, 8))
+        space.add_box(Box(x - 1, 0, 2, space.height), 0.12)
+    if curve.events.ticks:
+        space.add_box(Box(0, 0, space.width, _TICK * space.height))
+    for event, x in list(zip(curve.events.lines, feet, strict=True))[: look.labels]:
+        _write(ax, event.name, space, (x, 0), look, renderer, optional=True)
+    for words in curve.events.notes:
+        if _write(ax, words, space, (space.width, 0), look, renderer, optional=True):
+            break
 
 
 def _fitting(ax: Axes, change: Change, look: Look) -> str:
@@ -115,8 +170,9 @@ def _write(
     renderer: RendererBase,
     *,
     bold: bool = False,
-) -> Box:
-    """Put a text where it covers nothing, and take that place."""
+    optional: bool = False,
+) -> Box | None:
+    """Put a text where it covers nothing, and take that place; None where there is none and it may be left out."""
     from matplotlib.transforms import IdentityTransform
 
     pad = look.small * ax.figure.dpi / 72 * 0.3
@@ -141,6 +197,9 @@ def _write(
     )
     extent = text.get_window_extent(renderer)
     box, _ = space.place(*anchor, extent.width + 2 * pad, extent.height + 2 * pad)
+    if optional and (extent.width > _WIDEST * space.width or space.hides(box)):
+        text.remove()
+        return None
     # Axes fraction, so that the label stays in place when the figure is saved at another resolution.
     text.set_transform(ax.transAxes)
     text.set_position(((box.x + pad) / space.width, (box.y + pad) / space.height))

@@ -9,7 +9,7 @@ import numpy as np
 from foreshock.analysis._records import SignalAnalysis
 from foreshock.report._curve import Curve, Look
 from foreshock.report._display import centred_median, connect, decimate, lone_points, robust_limits
-from foreshock.report._marks import draw_labels, draw_mark
+from foreshock.report._marks import draw_events, draw_labels, draw_mark
 from foreshock.report._style import shade_of
 from foreshock.report._text import axis_text, number, phase_texts, tick_text, title_of, worth_marking
 from foreshock.run import Column, FloatArray, IntArray
@@ -27,9 +27,10 @@ def draw_panel(ax: Axes, curve: Curve, look: Look, *, smooth: int | None, render
     limit_steps(ax, [curve.steps])
     x, y = connect(curve.steps, curve.values)
     marked = worth_marking(curve.signal)
-    low, high, notes = _limit_values(ax, curve, look, room=bool(marked))
+    low, high, notes = _limit_values(ax, curve, look, room=bool(marked or curve.events.lines))
     if curve.signal:
         _draw_phases(ax, curve.signal, look, renderer)
+    draw_events(ax, curve.events, look)
     _draw_line(ax, x, y, curve, look, smooth)
     for change in marked:
         draw_mark(ax, change, curve, look, low, high)

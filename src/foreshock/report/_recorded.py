@@ -1,26 +1,26 @@
 """What was recorded beside the curves: events, each told once, and which of them lie near a change.
 
 Pure: records in, records out. A match in time is a hint and no proof, and it says little where events of that
-kind come so often that a change is never far from one.
+kind come so often, or the onset is so uncertain, that it comes about by chance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from foreshock.analysis import Change
 from foreshock.report._numbers import one_line
-from foreshock.run import Event, IntArray, Run
+from foreshock.run import Event, IntArray
 
 # What belongs to a training that goes well; none of it changes what is trained.
 ROUTINE = frozenset(
     {"checkpoint", "checkpoint_saved", "evaluated", "evaluation", "process_started", "process_ended", "ended"}
 )
-_FEW = 3  # events of a kind that are always worth a look
-_CHANCE = 0.1  # share of all steps near an event of a kind from which a match may well be chance
+_FEW = 3  # events of a kind that deserve to be named within a step of a change, however short the run
+_CHANCE = 0.2  # any other match is named as a hint only if it comes about by chance more seldom than this
 _TEXT = 400  # characters of an event's sentence
 
 
@@ -45,23 +45,13 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Kind:
-    """All events of one kind.
-
-    Attributes:
-        coverage: share of the logged steps that lie within a step of one of them.
-    """
+    """All events of one kind."""
 
     kind: str
     count: int
     first: int
     last: int
     routine: bool
-    coverage: float
-
-    @property
-    def telling(self) -> bool:
-        """Whether one of them beside a change is more than may be expected by chance."""
-        return not self.routine and (self.count <= _FEW or self.coverage <= _CHANCE)
 
 
 @dataclass(frozen=True)
@@ -72,12 +62,15 @@ class Near:
         event: its index among all.
         apart: steps between it and the onset.
         when: "before", "at" or "after" the onset.
-        telling: see `Kind.telling`.
+        chance: how likely it is that one of the events of its kind lies as near where they have nothing to
+            do with the change (each anywhere in the run).
+        telling: whether it deserves to be named as a hint to the cause.
     """
 
     event: int
     apart: int
     when: str
+    chance: float
     telling: bool
 
 
@@ -112,39 +105,41 @@ def sentence(event: Event) -> str:
     return text if text[-1] in ".!?…" else text + "."
 
 
-def kinds(events: Sequence[Recorded], steps: IntArray) -> dict[str, Kind]:
+def kinds(events: Sequence[Recorded]) -> dict[str, Kind]:
     """The kinds of events in the order in which they first happen."""
-    found = {}
-    for kind in dict.fromkeys(event.kind for event in events):
-        at = np.unique([event.step for event in events if event.kind == kind])
-        count = sum(event.kind == kind for event in events)
-        near = np.zeros(len(steps), dtype=bool)
-        for step in at:
-            near |= np.abs(steps - step) <= 1
-        covered = float(near.mean()) if len(steps) else 0.0
-        found[kind] = Kind(kind, count, int(at[0]), int(at[-1]), kind in ROUTINE, covered)
-    return found
+    steps: dict[str, list[int]] = {}
+    for event in events:
+        steps.setdefault(event.kind, []).append(event.step)
+    return {kind: Kind(kind, len(at), min(at), max(at), kind in ROUTINE) for kind, at in steps.items()}
 
 
-def near(change: Change, events: Sequence[Recorded], run: Run) -> tuple[Near, ...]:
+def near(
+    change: Change, events: Sequence[Recorded], about: Mapping[str, Kind], steps: IntArray
+) -> tuple[Near, ...]:
     """The events within one step of the onset of a change, or within its interval; the most telling first.
 
     Where not every step is logged, whatever happened since the row before the onset counts as near.
     """
-    before = run.steps[run.steps < change.step]
-    first = min(change.step_interval[0], int(before[-1]) if len(before) else change.step - 1, change.step - 1)
-    last = max(change.step_interval[1], change.step + 1)
-    about = kinds(events, run.steps)
+    row = int(np.searchsorted(steps, change.step))
+    closest = min(int(steps[row - 1]) if row else change.step, change.step - 1), change.step + 1
+    first = min(change.step_interval[0], closest[0])
+    last = max(change.step_interval[1], closest[1])
+    inside = np.searchsorted(steps, last, "right") - np.searchsorted(steps, first)
+    share = float(inside / len(steps)) if len(steps) else 1.0
     found = []
     for index, event in enumerate(events):
         if first <= event.step <= last:
             apart = event.step - change.step
             when = "before" if apart < 0 else "after" if apart else "at"
-            found.append(Near(index, abs(apart), when, about[event.kind].telling))
+            count = about[event.kind].count
+            chance = 1 - (1 - share) ** count
+            close = count <= _FEW and closest[0] <= event.step <= closest[1]
+            found.append(
+                Near(index, abs(apart), when, chance, not event.routine and (close or chance <= _CHANCE))
+            )
     order = {"at": 0, "before": 0, "after": 1}
 
-    def rank(one: Near) -> tuple[bool, bool, int, int, int]:
-        event = events[one.event]
-        return not one.telling, event.routine, one.apart, order[one.when], about[event.kind].count
+    def rank(one: Near) -> tuple[bool, bool, int, int, float]:
+        return not one.telling, events[one.event].routine, one.apart, order[one.when], one.chance
 
     return tuple(sorted(found, key=rank))

@@ -17,6 +17,7 @@ import numpy as np
 from foreshock import __version__
 from foreshock.analysis import Analysis, Change, SignalAnalysis
 from foreshock.diagnosis import OpenCause
+from foreshock.report._recorded import kinds, near, told
 from foreshock.report.narrative import narrate, summarize
 from foreshock.run import Column, Run
 
@@ -37,22 +38,32 @@ def build(
         causes: what `foreshock.diagnosis.open_causes(run, analysis)` says.
         to_log: (signal, why) pairs of what is not logged and would tell the causes apart.
     """
+    events = told(run.events)
+    about = kinds(events)
     document: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
         "run": _run(run),
         "signals": {name: _signal(found, run) for name, found in analysis.signals.items()},
         "primary": list(analysis.primary),
-        "changes": [_change(change) for change in analysis.changes],
+        "changes": [
+            {
+                **_change(change),
+                "recorded": list(map(dataclasses.asdict, near(change, events, about, run.steps))),
+            }
+            for change in analysis.changes
+        ],
         "relations": [dataclasses.asdict(relation) for relation in analysis.relations],
         "quality": [dataclasses.asdict(quality) for quality in analysis.quality],
+        "events": [dataclasses.asdict(event) for event in events],
+        "event_kinds": [dataclasses.asdict(kind) for kind in about.values()],
         "verdict": analysis.verdict,
         "reasons": list(analysis.reasons),
         "false_alarm_rate": analysis.false_alarm_rate,
         "interval_level": INTERVAL_LEVEL,
         "causes": [dataclasses.asdict(cause) for cause in causes],
         "to_log": [{"signal": signal, "why": why} for signal, why in to_log],
-        "counts": _counts(run, analysis, causes),
+        "counts": {**_counts(run, analysis, causes), "events": len(events)},
     }
     document = plain(document)
     summary = summarize(document)

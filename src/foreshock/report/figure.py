@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from foreshock.analysis._records import Analysis
 from foreshock.errors import MetricError, UsageError
 from foreshock.report._curve import Curve, Look
+from foreshock.report._event_marks import event_marks
 from foreshock.report._panel import draw_panel
 from foreshock.report._style import THEMES, colour_of
 from foreshock.report._text import clean, shown_signals
@@ -65,7 +66,8 @@ def draw(
     A run without length gets one wide chart; `signals` asks for others, two to a row (one in the
     "column" size). The raw line is always drawn. Where there are more points than pixels, the lowest
     and the highest of each pixel column are drawn. A few values so far out that the rest would be a
-    flat line are marked at the edge and counted instead of drawn to scale.
+    flat line are marked at the edge and counted instead of drawn to scale. Recorded events are dotted lines;
+    those that come often are ticks at the lower edge.
 
     Args:
         run: the run.
@@ -82,6 +84,7 @@ def draw(
     measures = size_of(size)
     names = _names(run, analysis, signals)
     look = look_of(size, theme)
+    marks = event_marks(run, analysis.changes)
     with settings():
         figure, axes = layout(names, measures, look, _heading(run, measures), noted=bool(smooth))
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
@@ -94,6 +97,7 @@ def draw(
                 analysis.signals.get(name),
                 run.columns.get(name),
                 _nan_steps(run, name),
+                marks,
             )
             draw_panel(ax, curve, look, smooth=smooth, renderer=renderer)
         if smooth:

@@ -19,6 +19,8 @@ from markupsafe import Markup, escape
 
 from foreshock.analysis import Analysis, SignalAnalysis
 from foreshock.report._display import Limits, bucket_medians, connect, decimate, robust_limits
+from foreshock.report._event_marks import event_marks
+from foreshock.report._recorded import kinds, told
 from foreshock.report._style import DARK, FALLING, LIGHT, Palette, colour_of
 from foreshock.report._text import axis_text, change_lines, number, phase_texts, title_of, worth_marking
 from foreshock.report.json import dumps
@@ -28,6 +30,7 @@ _HERE = Path(__file__).parent
 _MAIN_POINTS = 10_000  # of each curve shown at once; longer ones keep the extremes of buckets
 _OTHER_POINTS = 60_000  # of all further metrics together, so that the page stays small
 _MARKS = 6  # labels in one panel before they hide the curve
+_EVENTS = 5_000  # whose text the page holds
 _LISTED = 6  # steps named in a note before it says "and so many more"
 
 
@@ -58,6 +61,8 @@ def render(
         _panel(name, position, run, analysis.signals[name], _MAIN_POINTS if position < first else others)
         for position, name in enumerate(names)
     ]
+    events = _events(run, analysis)
+    data = {"panels": panels, "first": first, "smooth": smooth or 1, "events": events}
     library = (_HERE / "assets" / "uPlot.iife.min.js").read_text(encoding="utf-8")
     ours = (_HERE / "assets" / "report.js").read_text(encoding="utf-8")
     environment = jinja2.Environment(
@@ -69,7 +74,7 @@ def render(
     environment.filters["prose"] = prose
     return environment.get_template("report.html").render(
         d=document,
-        data=Markup(_in_script(orjson.dumps({"panels": panels, "first": first, "smooth": smooth or 1}))),
+        data=Markup(_in_script(orjson.dumps(data))),
         json=Markup(_in_script(dumps(dict(document)))),
         fallback=base64.b64encode(svg).decode() if svg else "",
         widest=_widest(run),
@@ -159,6 +164,23 @@ def _panel(name: str, position: int, run: Run, found: SignalAnalysis, points: in
             }
             for change in worth_marking(found)[:_MARKS]
         ],
+    }
+
+
+def _events(run: Run, analysis: Analysis) -> dict[str, Any]:
+    """What the script needs to mark what was recorded, and to tell it where the cursor is."""
+    marks = event_marks(run, analysis.changes)
+    events = told(run.events)
+    about = kinds(events)
+    ranks = {kind: one.count + (_EVENTS if one.routine else 0) for kind, one in about.items()}
+    parts = ["diamonds and ticks mark recorded events; point at one to read it"]
+    return {
+        "lines": [{"step": line.step, "name": line.name} for line in marks.lines],
+        "ticks": list(marks.ticks),
+        "told": [
+            {"step": event.step, "text": event.text, "rank": ranks[event.kind]} for event in events[:_EVENTS]
+        ],
+        "note": "; ".join([*parts, *marks.notes[:1]]),
     }
 
 

@@ -1,16 +1,16 @@
 """The report in words, in the order people read such figures.
 
 Overview; axes and series; each chart by phases with its key data points; the other signals; key
-observations; interpretation; notable anomalies; what would decide the cause; data quality. Each section is
-{"id", "title", "text", "table"}, its text a list of sentences from `_numbers.Writer`: every number they say
-is a field of the document.
+observations; interpretation; notable anomalies; recorded events; what would decide the cause; data quality.
+Each section is {"id", "title", "text", "table"}, its text a list of sentences from `_numbers.Writer`: every
+number they say is a field of the document.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from foreshock.report import _findings, _meaning, _together
+from foreshock.report import _event_words, _findings, _meaning, _together
 from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, pointer, show_value
 from foreshock.report._phrases import (
     POINT_NAMES,
@@ -42,7 +42,9 @@ def summarize(document: Document) -> list[Sentence]:
     if document["run"]["steps"]["count"] == 0:
         return sentences
     found = [i for i in _findings.notable(document) if _findings.is_primary(document, i)]
-    sentences += [change_sentence(write, index, brief=True) for index in found[:_IN_SUMMARY]]
+    for index in found[:_IN_SUMMARY]:
+        sentences.append(change_sentence(write, index, brief=True))
+        sentences += _event_words.beside(write, index, telling=True)
     if not found and document["verdict"] != "cannot tell":
         sentences += _findings.nothing_significant(write)
         sentences += [_because(write)] if document["verdict"] != "healthy" and document["reasons"] else []
@@ -50,7 +52,8 @@ def summarize(document: Document) -> list[Sentence]:
     sentences += [_course(write, name) for name in document["primary"]]
     sentences += _together.decoupled(write)
     if document["verdict"] != "healthy":
-        sentences += _meaning.cause_honesty(write) + _meaning.remaining(write)
+        sentences += _meaning.cause_honesty(write) + _event_words.strongest_hint(write)
+        sentences += _meaning.remaining(write)
     return sentences
 
 
@@ -64,10 +67,16 @@ def narrate(document: Document) -> list[Section]:
         _section("observations", "Key observations", *_together.observations(write)),
         _section("interpretation", "Interpretation", _meaning.interpretation(write)),
         _section("anomalies", "Notable anomalies", *_findings.anomalies(write)),
-        _section("decide", "What would decide the cause", *_meaning.deciding(write)),
+        _section("events", "Recorded events", *_event_words.section(write)),
+        _decide(write),
         _section("quality", "Data quality and repairs", *_findings.quality(write)),
     ]
     return [section for section in sections if section["text"] or section["table"]]
+
+
+def _decide(write: Writer) -> Section:
+    text, table = _meaning.deciding(write)
+    return _section("decide", "What would decide the cause", _event_words.first_look(write) + text, table)
 
 
 def _section(id: str, heading: str, text: list[Sentence], table: dict[str, Any] | None = None) -> Section:

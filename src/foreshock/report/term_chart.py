@@ -6,6 +6,7 @@ import numpy as np
 from rich.text import Text
 
 from foreshock.report._display import connect, decimate, robust_limits
+from foreshock.report._event_marks import EventMarks
 from foreshock.report._text import number
 from foreshock.run import FloatArray, IntArray
 
@@ -21,6 +22,7 @@ def render(
     title: str,
     color: str,
     ascii_only: bool = False,
+    events: EventMarks = EventMarks(),
 ) -> Text:
     """One curve as text: title, values on the left, steps below.
 
@@ -36,6 +38,7 @@ def render(
         title: heading.
         color: rich colour of the curve.
         ascii_only: draw with "*" where the terminal has no braille.
+        events: marked on the axis: a diamond for each line, a short stroke for each tick.
     """
     text = Text(title.center(width).rstrip() + "\n", style="bold")
     if not np.isfinite(y).any():
@@ -60,8 +63,8 @@ def render(
         text.append(f"{labels.get(index, ''):>{margin}}", style="not bold")
         text.append("|" if ascii_only else ("┤" if index in labels else "│"), style="not bold dim")
         text.append(row + "\n", style=f"not bold {color}")
-    corner, line = ("+", "-") if ascii_only else ("└", "─")
-    text.append(" " * margin + corner + line * columns + "\n", style="not bold dim")
+    text.append(" " * margin + ("+" if ascii_only else "└"), style="not bold dim")
+    text.append_text(_ruler(events, steps, columns, ascii_only)).append("\n")
     text.append(" " * (margin + 1) + _axis(steps, columns), style="not bold")
     return text
 
@@ -91,6 +94,24 @@ def _braille(grid: FloatArray) -> list[str]:
 
 def _stars(grid: FloatArray) -> list[str]:
     return ["".join("*" if dot else " " for dot in row) for row in grid]
+
+
+def _ruler(events: EventMarks, steps: IntArray, columns: int, ascii_only: bool) -> Text:
+    """The line under the plot, with the recorded events on it."""
+    line, tick, mark = "-'^" if ascii_only else "─┴◆"
+    ruler = Text(line * columns, style="not bold dim")
+    span = max(int(steps[-1] - steps[0]), 1)
+    marks = [(step, tick) for step in events.ticks]
+    marks += [(event.step, mark) for event in reversed(events.lines)]
+    for step, sign in marks:
+        column = round((step - int(steps[0])) / span * (columns - 1))
+        if 0 <= column < columns:
+            ruler = (
+                ruler[:column]
+                + Text(sign, "not bold" if sign == mark else "not bold dim")
+                + ruler[column + 1 :]
+            )
+    return ruler
 
 
 def _places(span: float) -> int:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from foreshock.analysis import Analysis
+from foreshock.report._event_marks import event_marks
 from foreshock.report._findings import notable
 from foreshock.report._numbers import Gap, Writer, one_line, pointer
 from foreshock.report._phrases import decimals, decimals_of_change
@@ -22,7 +23,7 @@ _CHART_HEIGHT = 10
 _SIDE_BY_SIDE = 100  # columns from which both charts fit next to one another
 _WIDEST = 160  # longer lines are hard to read
 _TITLE = 24
-_TOGETHER, _PHASES, _CHANGES, _CAUSES, _NOTES = 2, 10, 5, 3, 3  # most of each: the report has the rest
+_EVENTS, _TOGETHER, _PHASES, _CHANGES, _CAUSES, _NOTES = 4, 2, 10, 5, 3, 3  # at most; the report has all
 
 _SIZES = (
     ("from", "value"),
@@ -53,6 +54,7 @@ class _Summary:
         self.console = console
         self.ascii = console.options.ascii_only
         self.width = min(console.width, _WIDEST)
+        self.events = event_marks(run, analysis.changes)
 
     def print(self) -> None:
         """All of it, each part after an empty line."""
@@ -61,6 +63,7 @@ class _Summary:
             self._put(chart)
         sentences = self._section("overview")[1:]
         self._list("", [sentence["text"] for sentence in sentences], mark="")
+        self._list("Recorded events", *self._recorded())
         self._list("How they move together", self._together()[:_TOGETHER])
         self._put(self._phases())
         self._put(self._changes())
@@ -122,6 +125,7 @@ class _Summary:
                 title=f"{self.analysis.signals[name].title} vs Step",
                 color="red" if name == "reward_mean" else "blue",
                 ascii_only=self.ascii,
+                events=self.events,
             )
             for name in names
         ]
@@ -130,6 +134,13 @@ class _Summary:
         grid = Table.grid(padding=(0, 2, 0, 0))
         grid.add_row(*charts)
         return [grid]
+
+    def _recorded(self) -> tuple[list[str], int]:
+        """The events that the charts mark with a diamond, by step; what the others are."""
+        shown = sorted(self.events.lines[:_EVENTS], key=lambda line: line.step)
+        lines = [f"{line.step}: {' '.join(line.texts)}" for line in shown]
+        notes = [note.removeprefix("ticks: ") for note in self.events.notes[:1]]
+        return lines + notes, 0
 
     def _together(self) -> list[str]:
         """What is said about relations and is not in the overview already."""

@@ -6,6 +6,8 @@
   const plots = new Map(); // panel name -> {plot, box, panel}
   const STRIP = 24; // pixels above a chart, for the names of its phases
   const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif';
+  const NAMED = 4; // events with a label in one chart
+  const NEAR = 9; // pixels within which the cursor is at an event
   const WHOLE = [...Array(27)].map((_, i) => [1, 2, 5][i % 3] * 10 ** Math.floor(i / 3)); // no half steps
   let smooth = data.smooth;
   let zooming = false;
@@ -147,12 +149,46 @@
     ctx.fill();
   }
 
+  // Recorded events: a dotted line with a diamond at its foot for few, a tick at the lower edge for all others.
+  function events(u, dpr) {
+    const { ctx } = u;
+    const { left, top, width, height } = u.bbox;
+    const foot = top + height;
+    const at = (step) => u.valToPos(step, "x", true);
+    const inside = (x) => x >= left && x <= left + width;
+    ctx.save();
+    ctx.strokeStyle = css("--muted");
+    ctx.fillStyle = css("--text");
+    ctx.lineWidth = dpr;
+    ctx.beginPath();
+    for (const x of data.events.ticks.map(at).filter(inside)) {
+      ctx.moveTo(x, foot);
+      ctx.lineTo(x, foot - 9 * dpr);
+    }
+    ctx.stroke();
+    const shown = data.events.lines.map((event) => ({ x: at(event.step), y: foot, lines: [event.name] })).filter(({ x }) => inside(x));
+    for (const { x } of shown) {
+      ctx.setLineDash([1.5 * dpr, 2.5 * dpr]);
+      ctx.beginPath();
+      ctx.moveTo(x, top);
+      ctx.lineTo(x, foot);
+      ctx.stroke();
+      ctx.setLineDash([]);
+      ctx.beginPath();
+      for (const [dx, dy] of [[0, -6], [3.5, 0], [0, 6], [-3.5, 0]]) ctx.lineTo(x + dx * dpr, foot + dy * dpr);
+      ctx.fill();
+    }
+    ctx.restore();
+    return shown;
+  }
+
   // Onsets with their labels, and triangles at the edge where values lie beyond it.
   function mark(u, panel) {
     const { ctx } = u;
     const { left, top, width, height } = u.bbox;
     const dpr = devicePixelRatio || 1;
-    const points = panel.marks.length ? inView(u, panel) : [];
+    const recorded = events(u, dpr);
+    const points = panel.marks.length || recorded.length ? inView(u, panel) : [];
     const shown = panel.marks
       .map((found) => ({ ...found, x: u.valToPos(found.step, "x", true) }))
       .filter(({ x }) => x >= left && x <= left + width);
@@ -174,15 +210,17 @@
       ctx.arc(found.x, found.y, 4 * dpr, 0, 7);
       ctx.fill();
     }
-    label(ctx, u.bbox, shown, points, dpr);
+    const taken = [...shown, ...recorded].map(({ x, y }) => ({ x: x - 5 * dpr, y: y - 5 * dpr, w: 10 * dpr, h: 10 * dpr }));
+    label(ctx, u.bbox, shown, points, taken, dpr, true);
+    if (data.events.ticks.length) taken.push({ x: left, y: top + height - 10 * dpr, w: width, h: 10 * dpr });
+    label(ctx, u.bbox, recorded.slice(0, NAMED), points, taken, dpr, false);
     ctx.restore();
   }
 
-  function label(ctx, area, shown, points, dpr) {
+  function label(ctx, area, shown, points, taken, dpr, lead) {
     ctx.font = `${12 * dpr}px ${FONT}`;
     ctx.textAlign = "left";
     ctx.textBaseline = "alphabetic";
-    const taken = shown.map(({ x, y }) => ({ x: x - 5 * dpr, y: y - 5 * dpr, w: 10 * dpr, h: 10 * dpr }));
     for (const { x, y, lines } of shown) {
       const w = Math.max(...lines.map((line) => ctx.measureText(line).width)) + 8 * dpr;
       const h = (lines.length * 15 + 5) * dpr;
@@ -193,14 +231,23 @@
       ctx.beginPath();
       ctx.moveTo(x, y);
       ctx.lineTo(box.x > x ? box.x : box.x + w, Math.min(Math.max(y, box.y), box.y + h));
-      ctx.stroke();
+      if (lead) ctx.stroke();
       ctx.globalAlpha = 0.88;
       ctx.fillStyle = css("--box");
       ctx.fillRect(box.x, box.y, w, h);
       ctx.globalAlpha = 1;
-      ctx.fillStyle = css("--text");
+      ctx.fillStyle = css(lead ? "--text" : "--muted");
       lines.forEach((line, i) => ctx.fillText(line, box.x + 4 * dpr, box.y + (15 * (i + 1) - 1) * dpr));
     }
+  }
+
+  // What was recorded near the cursor, in the line below the charts.
+  function tell(u) {
+    const { left } = u.cursor;
+    if (!says || left == null || left < 0) return;
+    const near = data.events.told.filter(({ step }) => Math.abs(u.valToPos(step, "x") - left) <= NEAR);
+    near.sort((a, b) => a.rank - b.rank); // the rarest first
+    says.textContent = near.length ? near.slice(0, 3).map(({ step, text }) => `${step}: ${text}`).join("  ") : data.events.note;
   }
 
   // Zooming one panel zooms all.
@@ -253,7 +300,7 @@
         { label: "median", stroke: css("--text"), width: 2.2, value: show, show: smooth >= 3, points: { show: false } },
       ],
       cursor: { sync: { key: "run", scales: ["x", null] }, drag: { x: true, y: false } },
-      hooks: { drawClear: [(u) => shade(u, panel)], draw: [(u) => mark(u, panel)], setScale: [follow] },
+      hooks: { drawClear: [(u) => shade(u, panel)], draw: [(u) => mark(u, panel)], setScale: [follow], setCursor: [tell] },
     };
   }
 
@@ -290,6 +337,8 @@
   }
 
   const charts = document.getElementById("charts");
+  const says = data.events.told.length ? document.getElementById("events-say") : null;
+  if (says) says.textContent = data.events.note;
   const main = data.panels.slice(0, data.first);
   main.forEach((panel) => place(panel, charts));
   main.forEach((panel) => draw(panel, charts));
