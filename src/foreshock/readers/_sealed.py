@@ -34,7 +34,7 @@ def unsealed(path: Path) -> Iterator[dict[str, Any]]:
     """
     pa, pq = pyarrow(path)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for batch in file.iter_batches(batch_size=8192):
                 yield from _records({name: batch.column(name).to_pylist() for name in batch.schema.names})
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:

@@ -36,7 +36,7 @@ def read(path: Path) -> list[Log]:
     except ImportError as error:
         raise MissingExtraError(f"reading {path}", "parquet") from error
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = [field.name for field in file.schema_arrow if _is_plain(pa, field.type)]
             logs = table_logs(names, _rows(file, names), run_name(path), path, NAME)
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -165,7 +165,6 @@ def _write(path: Path, records: list[dict[str, Any]]) -> None:
         columns[METRICS + name] = pa.array(values, pa.int64() if whole else pa.float64())
     table = pa.table(columns).replace_schema_metadata({MARK: b"foreshock.sealed/1"})
     floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    others = [name for name in table.column_names if name not in floats]
     # Neighbouring values share their exponents: bytes of one place lie together and compress.
     pq.write_table(
         table,
@@ -173,7 +172,8 @@ def _write(path: Path, records: list[dict[str, Any]]) -> None:
         compression="zstd",
         compression_level=9,
         use_byte_stream_split=floats,
-        use_dictionary=others,
+        use_dictionary=False,  # pages of a dictionary have no checksum
+        write_page_checksum=True,
     )
 
 
