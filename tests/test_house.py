@@ -82,7 +82,7 @@ def test_modules_stay_short_and_import_only_what_is_declared(path: Path) -> None
 
 
 def test_what_stands_on_the_left_of_the_pipe_knows_nothing_on_its_right() -> None:
-    order = ["signals", "readers", "analysis", "diagnosis", "report", "cli"]
+    order = ["signals", "readers", "record", "integrations", "analysis", "diagnosis", "report", "cli"]
     for position, package in enumerate(order):
         for path in (SOURCE / package).rglob("*.py"):
             for line in path.read_text().splitlines():
