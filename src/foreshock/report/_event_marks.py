@@ -15,6 +15,7 @@ from foreshock.run import Run
 
 _OFTEN = 6  # events of a kind that get lines; kinds that come more often get ticks
 _LINES = 6  # lines in one chart
+_AIR = 0.015  # of the steps on either side, less than charts leave
 _NAME = 34  # characters of a name
 _TICKED = 3  # kinds counted in the note
 
@@ -51,7 +52,7 @@ class EventMarks:
 
 def event_marks(run: Run, changes: Iterable[Change]) -> EventMarks:
     """The marks of a run: what may explain a significant change first, then what is rare, then by step."""
-    events = told(run.events)
+    events = _in_view(run)
     about = kinds(events)
     hints = {
         close.event
@@ -66,16 +67,26 @@ def event_marks(run: Run, changes: Iterable[Change]) -> EventMarks:
         if place in hints or (not event.routine and about[event.kind].count <= _OFTEN)
     ]
     lines.sort(key=lambda place: (place not in hints, about[events[place].kind].count, place))
-    shown = [steps for steps in dict.fromkeys(events[place].step for place in lines)][:_LINES]
+    shown = list(dict.fromkeys(events[place].step for place in lines))[:_LINES]
     chosen = [place for place in lines if events[place].step in shown]
-    rest = [event for place, event in enumerate(events) if place not in set(chosen)]
+    rest = [events[place] for place in sorted(set(range(len(events))) - set(chosen))]
+    at: dict[int, list[Recorded]] = {step: [] for step in shown}
+    for place in chosen:
+        at[events[place].step].append(events[place])
     return EventMarks(
-        tuple(
-            _line(step, [events[place] for place in chosen if events[place].step == step]) for step in shown
-        ),
+        tuple(_line(step, found) for step, found in at.items()),
         tuple(sorted({event.step for event in rest})),
         _notes(rest),
     )
+
+
+def _in_view(run: Run) -> tuple[Recorded, ...]:
+    """The events between the first and the last logged step, give or take the air that charts leave."""
+    if not len(run.steps):
+        return ()
+    first, last = int(run.steps[0]), int(run.steps[-1])
+    air = _AIR * (last - first)
+    return tuple(event for event in told(run.events) if first - air <= event.step <= last + air)
 
 
 def _line(step: int, events: Sequence[Recorded]) -> Line:

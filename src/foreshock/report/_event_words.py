@@ -16,7 +16,7 @@ _MANY = 5  # events of a kind from which they are put together in one row
 
 
 def beside(write: Writer, index: int, *, telling: bool = False) -> list[Sentence]:
-    """What was recorded at the onset of a change and may be its cause; only what is telling, where asked so."""
+    """What was recorded at the onset of a change and may be its cause; only what is `telling`, if asked."""
     document = write.document
     recorded = document["changes"][index]["recorded"]
     chosen = [place for place, near in enumerate(recorded) if near["telling"]][:_BESIDE]
@@ -50,7 +50,7 @@ def _steps(count: int) -> str:
 
 
 def matched(document: Document) -> list[int]:
-    """Indices of the significant changes of the main signals at whose onset something telling was recorded."""
+    """Indices of the significant changes of the main signals at whose onset there is a telling event."""
     return [
         index
         for index in _significant(document)
@@ -83,7 +83,8 @@ def first_look(write: Writer) -> list[Sentence]:
         for near in (near for near in change["recorded"] if near["telling"]):
             text.append(
                 write.say(
-                    "Look first at what was recorded at step {step}, at the onset of the {kind} of {name}: {text}",
+                    "Look first at what was recorded at step {step}, at the onset of the {kind} of {name}: "
+                    "{text}",
                     step=Gap(pointer("events", near["event"], "step"), "step"),
                     kind=change["kind"].replace("_", " "),
                     name=title(write.document, change["signal"]),
@@ -103,9 +104,7 @@ def section(write: Writer) -> tuple[list[Sentence], dict[str, Any] | None]:
     rows = _single(document, crowded)
     if crowded:
         text.append(
-            write.say(
-                "Kinds that come often have one row each, but for what may be a hint to the cause of a change."
-            )
+            write.say("Kinds that come often have one row each, but for what may be a hint to a cause.")
         )
     if len(rows) > _LISTED:
         text.append(write.say("The table leaves out some; `foreshock events` lists all."))

@@ -1,4 +1,4 @@
-"""The anomalies and the recorded events of a chart, with labels that cover neither the line nor one another."""
+"""The anomalies and recorded events of a chart; their labels cover neither the line nor one another."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def draw_mark(ax: Axes, change: Change, curve: Curve, look: Look, low: float, hi
 
 
 def draw_events(ax: Axes, events: EventMarks, look: Look) -> None:
-    """Recorded events: a dotted line with a diamond at its foot for few, a tick at the lower edge for all others."""
+    """Recorded events: few have a dotted line with a diamond at its foot, all others a tick."""
     across = ax.get_xaxis_transform()
     colour = look.palette.text
     if events.ticks:
@@ -172,7 +172,7 @@ def _write(
     bold: bool = False,
     optional: bool = False,
 ) -> Box | None:
-    """Put a text where it covers nothing, and take that place; None where there is none and it may be left out."""
+    """Put a text where it covers nothing, and take that place; an `optional` one only where there is one."""
     from matplotlib.transforms import IdentityTransform
 
     pad = look.small * ax.figure.dpi / 72 * 0.3

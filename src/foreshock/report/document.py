@@ -47,10 +47,7 @@ def build(
         "signals": {name: _signal(found, run) for name, found in analysis.signals.items()},
         "primary": list(analysis.primary),
         "changes": [
-            {
-                **_change(change),
-                "recorded": list(map(dataclasses.asdict, near(change, events, about, run.steps))),
-            }
+            {**_change(change), "recorded": [vars(one) for one in near(change, events, about, run.steps)]}
             for change in analysis.changes
         ],
         "relations": [dataclasses.asdict(relation) for relation in analysis.relations],

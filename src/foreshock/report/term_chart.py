@@ -22,7 +22,7 @@ def render(
     title: str,
     color: str,
     ascii_only: bool = False,
-    events: EventMarks = EventMarks(),
+    events: EventMarks | None = None,
 ) -> Text:
     """One curve as text: title, values on the left, steps below.
 
@@ -64,7 +64,7 @@ def render(
         text.append("|" if ascii_only else ("┤" if index in labels else "│"), style="not bold dim")
         text.append(row + "\n", style=f"not bold {color}")
     text.append(" " * margin + ("+" if ascii_only else "└"), style="not bold dim")
-    text.append_text(_ruler(events, steps, columns, ascii_only)).append("\n")
+    text.append_text(_ruler(events or EventMarks(), steps, columns, ascii_only)).append("\n")
     text.append(" " * (margin + 1) + _axis(steps, columns), style="not bold")
     return text
 
@@ -106,11 +106,8 @@ def _ruler(events: EventMarks, steps: IntArray, columns: int, ascii_only: bool) 
     for step, sign in marks:
         column = round((step - int(steps[0])) / span * (columns - 1))
         if 0 <= column < columns:
-            ruler = (
-                ruler[:column]
-                + Text(sign, "not bold" if sign == mark else "not bold dim")
-                + ruler[column + 1 :]
-            )
+            shown = Text(sign, style="not bold" if sign == mark else "not bold dim")
+            ruler = ruler[:column] + shown + ruler[column + 1 :]
     return ruler
 
 
