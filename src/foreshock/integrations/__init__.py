@@ -1,0 +1,1 @@
+"""Where Foreshock plugs into training frameworks: one module each, imported when it is asked for."""
