@@ -25,6 +25,7 @@ _NAME = 60  # characters kept of the name of a source
 _OTHER = "(other)"
 _STEADY = 4  # steps after which a number of prompts is what the run usually has
 _USUAL = 0.9  # share of steps that must have had it
+_USUAL_GROUP = 0.75  # share of prompts whose number of completions is the group size
 _EVENTS = 20  # events of one kind in an attempt, after which the rest is only in the curves
 
 
@@ -285,11 +286,13 @@ def _look(
 def _group_size(repeats: list[int]) -> int | None:
     """Completions per prompt; None where no prompt is repeated.
 
-    A prompt that was drawn twice has two groups. Where groups are not whole, the usual size is taken.
+    A prompt that was drawn twice has two groups. Where some groups are not whole, the size of at least three
+    in four is taken; fewer are prompts that happened to be drawn again.
     """
     common = math.gcd(*repeats)
     if common == 1:
-        common = Counter(repeats).most_common(1)[0][0]
+        common, count = Counter(repeats).most_common(1)[0]
+        common = common if count >= _USUAL_GROUP * len(repeats) else 1
     return common if common > 1 else None
 
 
