@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ class Log:
         """Whether a later run in the same place took over: it is read only when named."""
         self.facts: dict[str, Any] = {}
         self._columns: dict[str, array[float]] = {}
+        self._shape: tuple[str, ...] | None = None
+        self._appends: list[Callable[[float], None]] = []
 
     def add(self, values: Mapping[str, float], step: float | None = None) -> None:
         """Append one row; `step` only where the format states it outside the metrics."""
@@ -45,17 +47,26 @@ class Log:
             self.steps = [None] * row
         if self.steps is not None:
             self.steps.append(step)
-        columns = self._columns
-        for key, value in values.items():
-            column = columns.get(key)
-            if column is None:
-                column = columns[key] = array("d")
-            if len(column) < row:
-                column.extend([np.nan] * (row - len(column)))
-            column.append(value)
-            if value != value:
-                self.nan_rows.setdefault(key, []).append(row)
+        shape = tuple(values)
+        if shape != self._shape:  # seldom: nearly all rows of nearly all logs are like the row before
+            self._reshape(shape)
+        for append, value in zip(self._appends, values.values(), strict=True):
+            append(value)
+        total = sum(values.values())
+        if total != total:  # a NaN, or infinities of both signs
+            for key, value in values.items():
+                if value != value:
+                    self.nan_rows.setdefault(key, []).append(row)
         self.rows += 1
+
+    def _reshape(self, shape: tuple[str, ...]) -> None:
+        """Bring the columns of the coming row up to this row."""
+        for key in shape:
+            column = self._columns.setdefault(key, array("d"))
+            if len(column) < self.rows:
+                column.extend([np.nan] * (self.rows - len(column)))
+        self._shape = shape
+        self._appends = [self._columns[key].append for key in shape]
 
     @property
     def keys(self) -> tuple[str, ...]:
