@@ -170,6 +170,8 @@ def _one_run(generations: list[list[Attempt]], path: Path) -> Log:
     _tell_losses(log, [one for generation in generations for one in generation])
     log.facts["attempts"] = len(generations)
     log.facts["processes"] = len(generations[-1])
+    # A tap copies what W&B and Trackio log, and with it their way of numbering calls.
+    log.steps_count_calls = bool(log.facts.pop("steps_count_calls", False))
     log.facts["ended"] = all(one.end is not None for one in generations[-1])
     if error := next((one.end["error"] for one in generations[-1] if one.end and "error" in one.end), None):
         log.facts["error"] = str(error)
