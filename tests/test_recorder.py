@@ -180,7 +180,7 @@ def test_a_folder_that_cannot_be_made_never_stops_the_training(
             run.log({"reward": 1.0}, step=step)
         run.event("checkpoint_saved")
     assert run.lost == 5
-    assert len([r for r in caplog.records if "log could not be recorded" in r.message]) == 1
+    assert len([r for r in caplog.records if "could not be recorded" in r.message]) == 1
     assert "5 of 5 rows" in caplog.text
 
 

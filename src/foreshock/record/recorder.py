@@ -266,7 +266,9 @@ class Recorder:
     def _failed(self, what: str, error: Exception) -> None:
         if self.strict:
             raise error
-        self._warn(what, f"{what} could not be recorded ({type(error).__name__}: {error}); training goes on")
+        # A full disk fails every call: it is told once, not once for each of them.
+        about = f"errno {error.errno}" if isinstance(error, OSError) and error.errno else what
+        self._warn(about, f"{what} could not be recorded ({type(error).__name__}: {error}); training goes on")
 
     def _warn(self, about: str, text: str) -> None:
         if about not in self._warned:
