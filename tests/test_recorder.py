@@ -141,32 +141,38 @@ def test_kill_9_loses_no_step_whose_log_returned(tmp_path: Path, pace: float, pa
 
 
 FULL = """
-import json, logging, os, resource, signal, sys, foreshock
+import json, os, resource, signal, sys, foreshock
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-run = foreshock.Recorder(sys.argv[1], environment=False)
-for step in range(50):
+folder, full_from = sys.argv[1], int(sys.argv[2])
+if full_from == 0:
+    limit(3)
+run = foreshock.Recorder(folder, environment=False)
+for step in range(full_from):
     run.log({"reward": step / 3}, step=step)
-size = os.path.getsize(os.path.join(sys.argv[1], "journal-0.jsonl"))
-resource.setrlimit(resource.RLIMIT_FSIZE, (size + 30, resource.RLIM_INFINITY))
-for step in range(50, 60):
+if full_from:
+    limit(os.path.getsize(folder + "/journal-0.jsonl") + 30)
+for step in range(full_from, full_from + 10):
     run.log({"reward": step / 3}, step=step)
 middle = run.lost
-resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-for step in range(60, 70):
+limit(resource.RLIM_INFINITY)
+for step in range(full_from + 10, full_from + 20):
     run.log({"reward": step / 3}, step=step)
 run.close()
 print(json.dumps([middle, run.lost]))
 """
 
 
-def test_a_full_disk_costs_the_rows_of_that_time_and_says_how_many(tmp_path: Path) -> None:
+@pytest.mark.parametrize("full_from", [0, 50])
+def test_a_full_disk_costs_the_rows_of_that_time_and_says_how_many(tmp_path: Path, full_from: int) -> None:
     """A limit on the size of files stands for the full disk: writes are cut in the middle, then refused."""
-    done = python(FULL, str(tmp_path / "run"))
+    done = python(FULL, str(tmp_path / "run"), str(full_from))
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == [10, 10]
     assert done.stderr.count("could not be recorded") == 1
     read = foreshock.open_run(tmp_path / "run")
-    assert read.steps.tolist() == [*range(50), *range(60, 70)]
+    assert read.steps.tolist() == [*range(full_from), *range(full_from + 10, full_from + 20)]
     (lost,) = [note for note in read.notes if note.kind == "lost-rows"]
     assert lost.count == 10
 

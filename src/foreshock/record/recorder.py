@@ -82,8 +82,10 @@ class Recorder:
         self._journal = Journal(self.path, f"journal-{self.process}", fsync)
         self._step = -1
         self._warned: set[str] = set()
+        self._headed = False
         self._untold = 0
         self._why = ""
+        self._refused: OSError | None = None
         self._look_again = 0.0
         self._past = Past()
         with self.quietly("start"):
@@ -186,8 +188,7 @@ class Recorder:
         self.attempt = self._past.attempts + 1
         if self._past.last_step is not None:
             self._step = self._past.last_step
-        self._journal.open()
-        self._journal.write(self._header(), 0)
+        self._write(b"")
 
     def _header(self) -> bytes:
         start = {
@@ -233,20 +234,23 @@ class Recorder:
             if now > self._look_again or self._untold:
                 self._look_again = now + _LOOK_EVERY
                 if journal.missing:
-                    head = self._again()
+                    self._open_again()
+            if not self._headed:
+                head = self._header()
             if self._untold:
                 head += line({"lost": self._untold, "why": self._why})
-            lines = head + lines
-            journal.write(lines, rows)
+            journal.write(head + lines, rows)
             self._untold = 0
+            self._headed = True
         except OSError as error:
             self.lost += rows
             self._untold += rows
             self._why = error.strerror or str(error)
+            self._refused = error
             raise
 
-    def _again(self) -> bytes:
-        """Make the file anew, count what was lost with the old one; the line it has to begin with."""
+    def _open_again(self) -> None:
+        """Make the file anew; count what was lost with the old one."""
         journal = self._journal
         if journal.gone:
             self.lost += journal.gone
@@ -255,7 +259,7 @@ class Recorder:
             journal.gone = 0
             self._warn("removed", f"{journal.path} was removed while recording; it is made anew")
         journal.open()
-        return self._header()
+        self._headed = False
 
     def _refuse(self, names: list[str]) -> None:
         for name in names:
@@ -267,7 +271,7 @@ class Recorder:
         if self.strict:
             raise error
         # A full disk fails every call: it is told once, not once for each of them.
-        about = f"errno {error.errno}" if isinstance(error, OSError) and error.errno else what
+        about = "the file" if error is self._refused else what
         self._warn(about, f"{what} could not be recorded ({type(error).__name__}: {error}); training goes on")
 
     def _warn(self, about: str, text: str) -> None:
