@@ -59,6 +59,12 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
         assert abs(sample.time - time.time()) < 60
 
 
+def test_a_dataset_may_have_columns_of_any_name(tmp_path: Path) -> None:
+    columns = {"step": [5], "prompts": ["x"], "rewards": [1], "self": ["me"]}
+    Reservoir(tmp_path).step(0, ["p"], ["c"], {}, **columns)
+    assert read_samples(tmp_path)[0].columns == {"step": 5, "prompts": "x", "rewards": 1, "self": "me"}
+
+
 def test_chats_stay_chats_and_odd_values_become_text(tmp_path: Path) -> None:
     chat = [{"role": "user", "content": "2+2?"}]
     Reservoir(tmp_path).step(0, [chat], [[{"role": "assistant", "content": "4"}]], {}, image=[object])

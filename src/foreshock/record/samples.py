@@ -106,6 +106,7 @@ class Reservoir:
         prompts: Sequence[Any],
         completions: Sequence[Any],
         rewards: Mapping[str, Sequence[float | None]],
+        /,
         **columns: Any,
     ) -> None:
         """Keep some completions of a step.
