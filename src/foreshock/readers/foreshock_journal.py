@@ -26,7 +26,7 @@ def recognises(path: Path, head: bytes) -> bool:
     if head.startswith(b"PAR1"):
         return is_sealed(path)
     if head:
-        return head.startswith(_START)
+        return _begins(head)
     return path.is_dir() and (any(_journals(path)) or is_sealed(path / SEALED))
 
 
@@ -62,8 +62,13 @@ def read(path: Path) -> list[Log]:
 
 def _journals(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.glob("journal-*.jsonl")):
-        if path.is_file() and head_of(path, len(_START)) == _START:
+        if path.is_file() and _begins(head_of(path)):
             yield path
+
+
+def _begins(head: bytes) -> bool:
+    """Whether a journal starts in the first lines of a file; a full disk may have cut the very first."""
+    return head.startswith(_START) or b"\n" + _START in head
 
 
 def _tape(lines: Lines) -> Tape:
