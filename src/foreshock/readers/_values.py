@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
-
-import orjson
 
 _NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 _DEEPEST = 8
 _LONGEST_FACT = 500
 _SECRET = re.compile(r"token$|secret|passw|api_?key|credential", re.IGNORECASE)
-
-
-def loads(text: str | bytes) -> Any:
-    """Parse JSON, also with the bare NaN and Infinity that Python writes.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        try:
-            return json.loads(text)
-        except RecursionError as error:
-            raise ValueError("nested too deeply") from error
 
 
 def number(value: Any) -> float | None:

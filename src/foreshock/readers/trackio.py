@@ -18,8 +18,9 @@ from typing import Any
 from foreshock.errors import NotARunError
 from foreshock.readers._folders import distinguish
 from foreshock.readers._log import Log
+from foreshock.readers._sniff import loads
 from foreshock.readers._sqlite import databases, holds, opened, tables_of
-from foreshock.readers._values import flat, loads, number, settings
+from foreshock.readers._values import flat, number, settings
 
 NAME = "trackio"
 DESCRIPTION = "Trackio project databases (`<project>.db`) and folders of them"

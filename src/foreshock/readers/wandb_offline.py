@@ -21,7 +21,8 @@ from foreshock.readers._folders import distinguish, files_under, reading
 from foreshock.readers._leveldb import Damage, records
 from foreshock.readers._log import Log
 from foreshock.readers._protobuf import Malformed, blob, fields, float64, signed, text
-from foreshock.readers._values import flat, loads, number, settings
+from foreshock.readers._sniff import loads
+from foreshock.readers._values import flat, number, settings
 from foreshock.run import Event
 
 NAME = "wandb_offline"
