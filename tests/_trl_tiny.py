@@ -54,14 +54,15 @@ def model() -> LlamaForCausalLM:
     )
 
 
-def dataset() -> Dataset:
-    """Twelve prompts of two sources."""
+def dataset(prompts: int = 12) -> Dataset:
+    """Up to 24 different prompts of two sources."""
     return Dataset.from_list(
         [
-            {"prompt": f"say {colour} {manner}", "answer": colour, "source": source}
+            {"prompt": f"{start} {colour} {manner}", "answer": colour, "source": source}
+            for start in ("say", "please say")
             for colour in COLOURS
             for manner, source in MANNERS.items()
-        ]
+        ][:prompts]
     )
 
 

@@ -66,6 +66,8 @@ class Capture:
         """
         self.batches: list[Batch] = []
         self.watch: RewardWatch | None = None
+        self.replaced: list[str] = []
+        """Names of functions that another has taken the place of since the training began."""
         self.on_error: Callable[[], None] = lambda: None
         """Called when scoring raised, before the exception goes on to the training."""
         self._trainer = trainer
@@ -138,6 +140,11 @@ class Capture:
             return
         from foreshock.record.rewards import RewardWatch
 
+        self.replaced += [
+            name
+            for name, old, new in zip(self._trainer.reward_func_names, self._known, functions, strict=False)
+            if old is not new
+        ]
         self._known = functions
         self.watch = RewardWatch(
             functions, self._trainer.reward_func_names, before=self._before(), redact=self._redact

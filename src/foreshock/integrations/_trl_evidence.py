@@ -9,7 +9,7 @@ from typing import Any
 
 from foreshock.integrations import _hf_trainer as hf
 from foreshock.integrations._trl_capture import Batch, Capture, Quietly
-from foreshock.record import Evidence, Recorder
+from foreshock.record import Change, Evidence, Recorder
 from foreshock.record.batch import BatchFingerprint
 from foreshock.record.samples import Reservoir
 
@@ -89,7 +89,15 @@ class BatchEvidence:
     def rewards(self) -> Evidence:
         """What the reward functions did since the last call."""
         watch = self._capture.watch
-        return Evidence("reward") if watch is None else watch.step(self._capture.weights())
+        if watch is None:
+            return Evidence("reward")
+        evidence = watch.step(self._capture.weights())
+        replaced, self._capture.replaced = self._capture.replaced, []
+        if not replaced:
+            return evidence
+        text = f"The reward function {' and '.join(replaced)} was replaced by another during the training."
+        change = Change("reward_functions_changed", text, {"replaced": replaced})
+        return dataclasses.replace(evidence, changes=(*evidence.changes, change))
 
     def _fingerprint(self, batch: Batch) -> Evidence:
         sources = hf.sources(batch.columns, self._settings.source_column)
