@@ -20,7 +20,7 @@ Listener = Callable[..., Then | None]
 """Called with the arguments of a method before it; what it returns is called after it, with whether the
 method succeeded."""
 
-_MARK = "_foreshock_listeners"
+_MARK = "_foreshock_heard"
 _log = logging.getLogger("foreshock")
 _told: set[str] = set()
 
@@ -44,20 +44,19 @@ def listen(owner: type, name: str, listener: Listener) -> Undo:
         AttributeError: the class has no such method (in this version of the library).
     """
     method = getattr(owner, name)
-    listeners: list[Listener] | None = getattr(method, _MARK, None)
-    wrapper = None
-    if listeners is None:
-        listeners = []
-        wrapper = _heard(method, listeners)
-        setattr(owner, name, wrapper)
+    heard: _Heard | None = getattr(method, _MARK, None)
+    if heard is None:
+        heard = _Heard(method)
+        setattr(owner, name, heard.wrapper)
+    listeners = heard.listeners
     listeners.append(listener)
 
     def undo() -> None:
         if listener in listeners:
             listeners.remove(listener)
         # Where somebody wrapped the method after us, our wrapper stays below theirs and hears nothing.
-        if not listeners and wrapper is not None and owner.__dict__.get(name) is wrapper:
-            setattr(owner, name, method)
+        if not listeners and owner.__dict__.get(name) is heard.wrapper:
+            setattr(owner, name, heard.method)
 
     return undo
 
@@ -74,22 +73,28 @@ def quietly(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         return None
 
 
-def _heard(method: Callable[..., Any], listeners: list[Listener]) -> Callable[..., Any]:
-    @functools.wraps(method)
-    def wrapper(*args: Any, **kwargs: Any) -> Any:
-        after = [then for each in listeners if (then := quietly(each, *args, **kwargs)) is not None]
-        try:
-            result = method(*args, **kwargs)
-        except BaseException:
-            for then in after:
-                quietly(then, False)
-            raise
-        for then in after:
-            quietly(then, True)
-        return result
+class _Heard:
+    """A method, who listens to it, and the wrapper that stands in its place."""
 
-    setattr(wrapper, _MARK, listeners)
-    return wrapper
+    def __init__(self, method: Callable[..., Any]) -> None:
+        self.method = method
+        self.listeners: list[Listener] = []
+
+        @functools.wraps(method)
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            after = [then for each in self.listeners if (then := quietly(each, *args, **kwargs)) is not None]
+            try:
+                result = method(*args, **kwargs)
+            except BaseException:
+                for then in after:
+                    quietly(then, False)
+                raise
+            for then in after:
+                quietly(then, True)
+            return result
+
+        setattr(wrapper, _MARK, self)
+        self.wrapper = wrapper
 
 
 def _nothing() -> None:
