@@ -303,6 +303,11 @@ def test_torn_and_strange_lines_are_passed_over(tmp_path: Path) -> None:
     assert read_samples(tmp_path / "nowhere") == []
 
 
+def test_large_integers_survive(tmp_path: Path) -> None:
+    Reservoir(tmp_path).step(0, ["p"], ["c"], {}, answer=[2**200 + 1])
+    assert read_samples(tmp_path)[0].columns["answer"] == 2**200 + 1
+
+
 def test_lone_surrogates_survive(tmp_path: Path) -> None:
     Reservoir(tmp_path).step(0, ["p"], ["half \ud83d"], {})
     assert read_samples(tmp_path)[0].completion == "half \ud83d"

@@ -7,6 +7,7 @@ comment, a docstring or another line break is no change. It differs between vers
 from __future__ import annotations
 
 import contextlib
+import dis
 import functools
 import hashlib
 import sys
@@ -132,25 +133,18 @@ def hash_of(code: types.CodeType) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Code and constants as something whose `repr` is the same in every process."""
+    """Code and constants as something whose `repr` is the same in every process.
+
+    Instructions with what they refer to, not the tables that they point into: a docstring is in those.
+    """
     if isinstance(value, types.CodeType):
-        constants = list(value.co_consts)
-        has_docstring = (
-            value.co_flags & _HAS_DOCSTRING
-            if sys.version_info >= (3, 13)
-            else not value.co_name.startswith("<") and constants and isinstance(constants[0], str)
-        )
-        if has_docstring:
-            constants[0] = None
         return (
-            value.co_code,
-            value.co_names,
+            [(one.opname, _plain(one.argval)) for one in dis.get_instructions(value)],
             value.co_varnames,
             value.co_freevars,
-            value.co_cellvars,
             (value.co_argcount, value.co_posonlyargcount, value.co_kwonlyargcount),
             value.co_flags & ~_HAS_DOCSTRING,
-            [_plain(constant) for constant in constants],
+            getattr(value, "co_exceptiontable", b""),  # since Python 3.11
         )
     if isinstance(value, frozenset):
         return ("frozenset", sorted(repr(_plain(one)) for one in value))

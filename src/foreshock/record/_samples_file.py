@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 _MAX_LINE = 16 << 20
 
 
@@ -34,12 +32,9 @@ def lines_of(path: Path) -> Iterator[bytes]:
 def decode(raw: bytes) -> dict[str, Any]:
     """The object on a line; empty where it holds none."""
     try:
-        value = orjson.loads(raw)
-    except ValueError:
-        try:  # lone surrogates, as models make them
-            value = json.loads(raw)
-        except (ValueError, RecursionError):
-            return {}
+        value = json.loads(raw)  # orjson refuses lone surrogates and rounds integers of more than 64 bits
+    except (ValueError, RecursionError):
+        return {}
     return value if isinstance(value, dict) else {}
 
 
