@@ -23,7 +23,7 @@ Target = Recorder | str | os.PathLike[str]
 
 
 def recorder_for(
-    to: Target | None, *names: Any, config: Any = None, strict: bool = False, **facts: Any
+    to: Target | None, *names: Any, config: Any = None, process: str | None = None, **facts: Any
 ) -> Recorder:
     """The recorder to use: `to` itself, or a new one in the folder `to`.
 
@@ -38,7 +38,7 @@ def recorder_for(
         if settings is not None:
             keep_config(to, settings)
         return to
-    return Recorder(folder_for(to, *names), config=settings, strict=strict, **known)
+    return Recorder(folder_for(to, *names), config=settings, process=process, **known)
 
 
 def folder_for(to: str | os.PathLike[str] | None, *names: Any) -> Path:
