@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from foreshock.record._seen import Seen, digest
+from foreshock.record._prompts import Batch, distinct
+from foreshock.record._seen import Seen
 from foreshock.record._shares import ALPHA, Past, Shares, Shift, past_from
 from foreshock.record.evidence import Change, Evidence
-from foreshock.record.sketch import BUCKETS, presence, sketch, text_of, tokens_of, words_of
+from foreshock.record.sketch import BUCKETS, presence, sketch
 
 if TYPE_CHECKING:
     from foreshock.record._shares import Counts
@@ -21,29 +20,10 @@ KIND = "batch"
 
 _SOURCES = 64  # different sources told apart; the last place is for all others
 _TOLD = 8  # sources named in a line and in an event
-_NAME = 60  # characters kept of the name of a source
 _OTHER = "(other)"
 _STEADY = 4  # steps after which a number of prompts is what the run usually has
 _USUAL = 0.9  # share of steps that must have had it
-_USUAL_GROUP = 0.75  # share of prompts whose number of completions is the group size
 _EVENTS = 20  # events of one kind in an attempt, after which the rest is only in the curves
-
-
-@dataclass
-class _Batch:
-    """The distinct prompts of a step, in the order they came."""
-
-    rows: int
-    group_size: int | None
-    digests: list[int]
-    words: list[list[str] | list[int]]
-    lengths: list[int]
-    unit: str
-    sources: list[str]
-
-    @property
-    def prompts(self) -> int:
-        return round(self.rows / (self.group_size or 1))
 
 
 class BatchFingerprint:
@@ -104,7 +84,7 @@ class BatchFingerprint:
         """
         if not len(prompts):
             return Evidence(KIND)
-        batch = _look(prompts, sources, ids, lengths, group_size)
+        batch = distinct(prompts, sources, ids, lengths, group_size)
         counts = presence(batch.words)
         drift = self._word_shares.drift(counts, len(batch.digests))
         seen = self._seen.share(batch.digests)
@@ -118,7 +98,7 @@ class BatchFingerprint:
         self._tell_once(data, batch)
         return Evidence(KIND, data, _metrics(batch, seen, drift), tuple(self._limited(changes)))
 
-    def _tell_once(self, data: dict[str, Any], batch: _Batch) -> None:
+    def _tell_once(self, data: dict[str, Any], batch: Batch) -> None:
         """Add what is only written when it is not what the last line said."""
         facts = {
             "length_unit": batch.unit,
@@ -129,7 +109,7 @@ class BatchFingerprint:
         data.update({key: value for key, value in facts.items() if self._told.get(key, ...) != value})
         self._told = facts
 
-    def _sizes(self, batch: _Batch) -> list[Change]:
+    def _sizes(self, batch: Batch) -> list[Change]:
         changes = []
         numbers = {"prompts": batch.prompts, "group_size": batch.group_size}
         texts = {"prompts": "Prompts per step", "group_size": "The group size"}
@@ -142,7 +122,7 @@ class BatchFingerprint:
                 changes.append(Change(kinds[name], text, {"before": before, "now": value, "steps": 2}))
         return changes
 
-    def _mix(self, batch: _Batch, data: dict[str, Any]) -> list[Change]:
+    def _mix(self, batch: Batch, data: dict[str, Any]) -> list[Change]:
         if not batch.sources:
             return []
         import numpy as np
@@ -185,7 +165,7 @@ class BatchFingerprint:
         return {name: float(counts[place]) / prompts for name, place in places.items()}
 
     def _drifted(
-        self, batch: _Batch, counts: Counts, drift: float | None, data: dict[str, Any]
+        self, batch: Batch, counts: Counts, drift: float | None, data: dict[str, Any]
     ) -> list[Change]:
         shift = self._word_shares.step(counts, len(batch.digests))
         if self._word_shares.due():
@@ -241,62 +221,7 @@ class _Steady:
         return None
 
 
-def _look(
-    prompts: Sequence[Any],
-    sources: Sequence[Any] | None,
-    ids: Sequence[Any] | None,
-    lengths: Sequence[int] | None,
-    group_size: int | None,
-) -> _Batch:
-    """The distinct prompts of the rows of a step."""
-    rows = len(prompts)
-    keys: list[Any] = [prompt if isinstance(prompt, str) else None for prompt in prompts]
-    tokens: dict[int, list[int]] = {}
-    texts = keys
-    if None in keys:
-        for row, prompt in enumerate(prompts):
-            found = tokens_of(prompt)
-            if found is not None:
-                tokens[row] = found
-        texts = [
-            repr(tokens[row]) if row in tokens else text_of(prompt) for row, prompt in enumerate(prompts)
-        ]
-    keys = [str(value) for value in ids] if ids is not None and len(ids) == rows else texts
-    first: dict[str, int] = {}
-    for row, key in enumerate(keys):
-        first.setdefault(key, row)
-    chosen = list(first.values())
-    pieces = [tokens[row] if row in tokens else words_of(texts[row]) for row in chosen]
-    given = lengths is not None and len(lengths) == rows
-    return _Batch(
-        rows=rows,
-        group_size=group_size or _group_size(list(Counter(keys).values())),
-        digests=[digest(key) for key in first],
-        words=pieces,
-        lengths=[int(lengths[row]) for row in chosen]
-        if lengths is not None and given
-        else list(map(len, pieces)),
-        unit="tokens" if given or len(tokens) == rows else "words",
-        sources=[str(sources[row])[:_NAME] for row in chosen]
-        if sources is not None and len(sources) == rows
-        else [],
-    )
-
-
-def _group_size(repeats: list[int]) -> int | None:
-    """Completions per prompt; None where no prompt is repeated.
-
-    A prompt that was drawn twice has two groups. Where some groups are not whole, the size of at least three
-    in four is taken; fewer are prompts that happened to be drawn again.
-    """
-    common = math.gcd(*repeats)
-    if common == 1:
-        common, count = Counter(repeats).most_common(1)[0]
-        common = common if count >= _USUAL_GROUP * len(repeats) else 1
-    return common if common > 1 else None
-
-
-def _metrics(batch: _Batch, seen: float | None, drift: float | None) -> dict[str, float]:
+def _metrics(batch: Batch, seen: float | None, drift: float | None) -> dict[str, float]:
     lengths = sorted(batch.lengths)
     metrics: dict[str, float | None] = {
         "prompts": batch.prompts,

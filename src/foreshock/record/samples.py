@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from foreshock.record._encode import line
+from foreshock.record._samples_clean import Cleaner
 from foreshock.record._samples_file import decode, lines_of, thin
 
-_MAX_TEXT = 100_000  # characters kept of one text
-_DEPTH = 8
 _HEAD = re.compile(rb'\{"step":(-?\d+),"nth":(\d+),')
 _log = logging.getLogger("foreshock")
 
@@ -133,7 +132,7 @@ class Reservoir:
         draw = random.Random(f"{self._seed}/{self._process}/{step}")
         for row in sorted(draw.sample(range(rows), min(self._per_step, rows))):
             try:
-                clean = _Cleaner(self._redact)
+                clean = Cleaner(self._redact)
                 record = {
                     "step": int(step),
                     "nth": self._nth,
@@ -198,47 +197,6 @@ class Reservoir:
         if about not in self._warned:
             self._warned.add(about)
             _log.warning("foreshock: %s", text)
-
-
-class _Cleaner:
-    """Turns values into what JSON can hold, every text through the hook first."""
-
-    def __init__(self, redact: Callable[[str], str] | None) -> None:
-        self._redact = redact
-        self.cut = False
-
-    def text(self, value: Any) -> Any:
-        """A prompt or completion; token ids are numbers, which a hook cannot read."""
-        if self._redact is not None and _are_ids(value):
-            return None
-        return self.value(value)
-
-    def value(self, value: Any, depth: int = 0) -> Any:
-        """Any value."""
-        if value is None or isinstance(value, (bool, int, float)):
-            return value
-        if isinstance(value, Mapping) and depth < _DEPTH:
-            return {self._one(str(key)): self.value(inner, depth + 1) for key, inner in value.items()}
-        if isinstance(value, (list, tuple)) and depth < _DEPTH:
-            return [self.value(inner, depth + 1) for inner in value]
-        tolist = getattr(value, "tolist", None)  # NumPy and torch
-        if callable(tolist) and depth < _DEPTH:
-            return self.value(tolist(), depth + 1)
-        return self._one(str(value))
-
-    def _one(self, text: str) -> str:
-        if self._redact is not None:
-            text = self._redact(text)
-            if not isinstance(text, str):
-                raise TypeError("the hook gave no text")
-        if len(text) > _MAX_TEXT:
-            self.cut = True
-        return text[:_MAX_TEXT]
-
-
-def _are_ids(value: Any) -> bool:
-    values = value.tolist() if hasattr(value, "tolist") else value
-    return isinstance(values, (list, tuple)) and any(isinstance(one, (int, float)) for one in values)
 
 
 def _number(value: Any) -> float | None:
