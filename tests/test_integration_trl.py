@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import math
+import os
 import shutil
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -562,7 +566,82 @@ def test_a_second_training_of_the_same_trainer_is_another_attempt(tmp_path: Path
     assert len(evidence(tmp_path / "foreshock", "batch")) == 2
 
 
-def test_other_processes_record_nothing_and_are_counted(tmp_path: Path) -> None:
+def test_the_gap_to_the_sampler_is_measured_where_trl_holds_both_sides(tmp_path: Path) -> None:
+    def sampler(prompts: list[str], trainer: Any) -> dict[str, Any]:
+        """Samples with the trainer's own weights, and is off by 0.25 in what it says of them."""
+        ids = [trainer.processing_class(prompt)["input_ids"] for prompt in prompts]
+        completions, logprobs = [], []
+        for prompt in ids:
+            tokens = list(prompt)
+            with torch.no_grad():
+                for _ in range(4):
+                    scores = trainer.model(torch.tensor([tokens])).logits[0, -1].log_softmax(-1)
+                    tokens.append(int(scores.exp().multinomial(1)))
+                scores = trainer.model(torch.tensor([tokens])).logits[0, len(prompt) - 1 : -1].log_softmax(-1)
+            new = tokens[len(prompt) :]
+            completions.append(new)
+            logprobs.append([float(scores[place, token]) + 0.25 for place, token in enumerate(new)])
+        return {"prompt_ids": ids, "completion_ids": completions, "logprobs": logprobs}
+
+    callback = ForeshockCallback(strict=True)
+    trainer = tiny.trainer(
+        tmp_path,
+        [callback],
+        steps_per_generation=2,
+        max_steps=4,
+        more={"rollout_func": sampler, "train_dataset": tiny.dataset(16)},
+    )
+    trainer.train()
+    callback.close()
+    gaps = curve(tmp_path / "foreshock", "foreshock/engine/logp_gap")
+    assert gaps == pytest.approx({1: 0.25, 3: 0.25}, abs=1e-5)
+
+
+def test_two_real_processes_make_one_recording_of_the_whole_batch(tmp_path: Path) -> None:
+    here = Path(__file__).parent
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node",
+        "2",
+        "--master-port",
+        str(port),
+    ]
+    done = subprocess.run(
+        [*launch, str(here / "_trl_two_processes.py"), str(tmp_path)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+    assert results["with-0"] == results["with-1"] == results["without-0"]
+    assert len(results["with-0"]) == 3
+
+    folder = tmp_path / "with" / "foreshock"
+    assert [path.name for path in sorted(folder.glob("journal*"))] == ["journal-0.jsonl"]
+    facts = foreshock.open_run(folder).facts
+    assert facts["world_size"] == 2 and facts["prompts_per_step"] == 4
+    for batch in evidence(folder, "batch").values():
+        assert batch["prompts"] == 4, "prompts of both processes"
+        assert sum(batch["sources"].values()) == 2, "sources of the process that records"
+    logged = curve(folder, "rewards/accuracy/mean")
+    assert curve(folder, "foreshock/reward/accuracy/mean") == pytest.approx(logged)
+    assert curve(folder, "foreshock/reward/some/unscored") == {1: 0.5, 2: 0.5, 3: 0.5}
+    samples = read_samples(folder)
+    assert len(samples) == 3 * 8, "completions of the process that records"
+    for sample in samples:
+        assert sample.rewards["accuracy"] == tiny.accuracy([sample.completion], [sample.columns["answer"]])[0]
+        assert sample.rewards["some"] == (None if sample.row % 2 else 1)
+
+
+def test_another_process_than_the_first_records_nothing(tmp_path: Path) -> None:
     callback = ForeshockCallback(strict=True)
     trainer = tiny.trainer(tmp_path, [callback], max_steps=1)
     trainer.state.is_world_process_zero = False

@@ -43,8 +43,7 @@ class BatchEvidence:
         self._group = getattr(args, "num_generations", None)
         self._shared = getattr(args, "world_size", 1) > 1
         before = recorder.last("batch")
-        memory = None if self._shared else recorder.path / f"prompts-{recorder.process}.seen"
-        self._prompts = BatchFingerprint(before, memory=memory)
+        self._prompts = BatchFingerprint(before, memory=recorder.path / f"prompts-{recorder.process}.seen")
         self._own = BatchFingerprint(before) if self._shared else None
         self._engine: Any = None
         self._samples = None
