@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from foreshock.cli import compare, demo, events, plot, report, runs, seal, signals
+from foreshock.cli import compare, demo, events, plot, report, run, runs, seal, signals
 from foreshock.errors import ForeshockError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.command("run", context_settings=run.SETTINGS)(run.run)
 app.command("report")(report.report)
 app.command("plot")(plot.plot)
 app.command("compare")(compare.compare)

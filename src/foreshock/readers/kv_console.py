@@ -34,7 +34,7 @@ _SAMPLE = 8 << 20
 _MOST_TEMPLATES = 5000
 _ENOUGH = 1000
 _FEWEST = 3
-_CANDIDATE = re.compile(
+CANDIDATE = re.compile(
     r"[A-Za-z\]).'\"][\s:=\[(#>]{1,6}['\"]?[+-]?(?:[\d.]|nan|inf|np\.|tensor)", re.IGNORECASE
 )
 _REWARD = re.compile(r"(?i)(?:^|[\W_])(?:avg|mean)?_?(?:rewards?|rew|return|score)(?:$|[\W_])")
@@ -48,9 +48,9 @@ def recognises(path: Path, head: bytes) -> bool:
     """Whether lines with the same keys, a reward or several metrics among them, come three times or more."""
     if not may_be_console(path, head) or path.suffix.lower() in MARKUP:
         return False
-    if _plan(head_text(head).replace("\r", "\n").split("\n")) is not None:
+    if learn(head_text(head).replace("\r", "\n").split("\n")) is not None:
         return True
-    return len(head) >= 1 << 16 and _plan(Lines(path, _DEEP)) is not None
+    return len(head) >= 1 << 16 and learn(Lines(path, _DEEP)) is not None
 
 
 def read(path: Path) -> list[Log]:
@@ -71,14 +71,14 @@ def read(path: Path) -> list[Log]:
 
 def fill(log: Log, lines: Callable[[], Iterable[str]]) -> None:
     """Add the rows among `lines` (called once to learn their form, once to read them) to `log`."""
-    plan = _plan(lines())
+    plan = learn(lines())
     if plan is None:
         return
     source = lines()
-    rows = _Rows(log, plan)
+    rows = RowBuilder(log, plan)
     words = plan.words()
     for line in source:
-        if words is not None and not any(word in line for word in words) or not _CANDIDATE.search(line):
+        if words is not None and not any(word in line for word in words) or not CANDIDATE.search(line):
             continue
         found = pairs(line)
         if found:
@@ -98,7 +98,7 @@ class _Seen:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """Which sets of keys are rows, and which lines join the row before or after them."""
 
     counter: str | None
@@ -112,7 +112,7 @@ class _Plan:
         return None if "step" in words or len(words) > 8 else sorted(words)
 
 
-def _plan(lines: Iterable[str]) -> _Plan | None:
+def learn(lines: Iterable[str]) -> Plan | None:
     """Learn the form of the rows from the sets of keys that recur; None where nothing does."""
     seen: dict[Template, _Seen] = {}
     order: list[tuple[int, Template]] = []
@@ -121,7 +121,7 @@ def _plan(lines: Iterable[str]) -> _Plan | None:
         size += len(line)
         if size > _SAMPLE:
             break
-        found = pairs(line) if _CANDIDATE.search(line) else []
+        found = pairs(line) if CANDIDATE.search(line) else []
         if not found:
             continue
         template = tuple(pair.key for pair in found)
@@ -135,7 +135,7 @@ def _plan(lines: Iterable[str]) -> _Plan | None:
     return _with_counter(seen, order) or _without_counter(seen)
 
 
-def _with_counter(seen: dict[Template, _Seen], order: list[tuple[int, Template]]) -> _Plan | None:
+def _with_counter(seen: dict[Template, _Seen], order: list[tuple[int, Template]]) -> Plan | None:
     """Rows around a step counter; a lone counter or metric counts if lines with the reward go with it."""
     found = _main(seen)
     if found is None:
@@ -145,7 +145,7 @@ def _with_counter(seen: dict[Template, _Seen], order: list[tuple[int, Template]]
     before, after = _companions(seen, order, rows, seen[main].count)
     if not _is_metric(main, counter) and not any(map(_is_rewarding, before | after)):
         return None
-    return _Plan(counter, frozenset(rows), frozenset(before), frozenset(after))
+    return Plan(counter, frozenset(rows), frozenset(before), frozenset(after))
 
 
 def _count(entry: _Seen, found: list[Pair]) -> None:
@@ -184,7 +184,7 @@ def _main(seen: dict[Template, _Seen]) -> tuple[str, Template] | None:
     return (best[1], best[2]) if best is not None else None
 
 
-def _without_counter(seen: dict[Template, _Seen]) -> _Plan | None:
+def _without_counter(seen: dict[Template, _Seen]) -> Plan | None:
     """Rows that have a reward and no counter."""
     plain = [
         (entry.count * len(template), template)
@@ -195,7 +195,7 @@ def _without_counter(seen: dict[Template, _Seen]) -> _Plan | None:
         return None
     main = set(max(plain)[1])
     rows = {t for t in seen if 2 * len(main & set(t)) > len(main) and _is_rewarding(t)}
-    return _Plan(None, frozenset(rows), frozenset(), frozenset())
+    return Plan(None, frozenset(rows), frozenset(), frozenset())
 
 
 def _belongs(template: Template, entry: _Seen, main: Template, main_entry: _Seen, counter: str) -> bool:
@@ -242,10 +242,10 @@ def _companions(
     return before, options - before
 
 
-class _Rows:
+class RowBuilder:
     """Puts rows together and hands each one on when the next begins."""
 
-    def __init__(self, log: Log, plan: _Plan) -> None:
+    def __init__(self, log: Log, plan: Plan) -> None:
         self._log = log
         self._plan = plan
         self._ahead: dict[str, float] = {}
@@ -301,6 +301,11 @@ class _Rows:
         if self._row and (self._step is not None or self._plan.counter is None):
             self._log.add(self._row, self._step)
         self._row = None
+
+    def flush(self) -> None:
+        """Hand on the row begun, unless lines that come after may still join it."""
+        if not self._plan.after:
+            self._end()
 
     def finish(self) -> None:
         """Hand on the last row."""

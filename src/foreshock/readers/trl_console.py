@@ -59,13 +59,13 @@ def recognises(path: Path, head: bytes) -> bool:
     dicts = Dicts()
     needed = 3 if path.suffix.lower() in MARKUP else 1
     for line in head_text(head).replace("\r", "\n").split("\n"):
-        needed -= sum(_row(found) is not None for found in dicts.feed(line))
+        needed -= sum(row_of(found) is not None for found in dicts.feed(line))
         if needed <= 0:
             return True
     if len(head) < 1 << 16 or path.suffix.lower() in MARKUP:
         return False
     dicts = Dicts()
-    return any(_row(found) is not None for line in Lines(path, DEEP) for found in dicts.feed(line))
+    return any(row_of(found) is not None for line in Lines(path, DEEP) for found in dicts.feed(line))
 
 
 def read(path: Path) -> list[Log]:
@@ -94,13 +94,13 @@ def fill(log: Log, lines: Iterable[str]) -> None:
             continue
         if dicts.pending or "{" in line:
             for found in dicts.feed(line):
-                row = _row(found)
+                row = row_of(found)
                 if row is not None:
                     rows.add(row, found)
     rows.finish(progress, dicts.lost + dicts.pending)
 
 
-def _row(found: Found) -> dict[str, float] | None:
+def row_of(found: Found) -> dict[str, float] | None:
     """The numbers of a dict that is a row of metrics: it tells its epoch or step and how training goes."""
     items = found.items
     if len(items) < 2:
@@ -134,7 +134,9 @@ class _Rows:
 
     def add(self, values: dict[str, float], found: Found) -> None:
         """Take one row, with the step that it or the words before it tell, if any."""
-        step = self._step(values, found)
+        step, total = stated_step(values, found)
+        if total:
+            self._log.facts.setdefault("total_steps", total)
         self._wrapped += found.parts > 1
         self._quoted += isinstance(found.items[next(iter(values))], str)
         self.count += 1
@@ -145,29 +147,17 @@ class _Rows:
         if len(self._early) >= _LEARNING:
             self._decide()
 
-    def _step(self, values: dict[str, float], found: Found) -> float | None:
-        for key in _STEP_KEYS:
-            if key in values:
-                return values[key]
-            fraction = _FRACTION.match(str(found.items.get(key, "")))
-            if fraction:
-                self._log.facts.setdefault("total_steps", int(fraction.group(2)))
-                values[key.partition("/")[0]] = float(fraction.group(1))
-                return float(fraction.group(1))
-        match = _STEP_BEFORE.search(found.before)
-        return float(match.group(1)) if match else None
-
     def _decide(self) -> None:
         """Settle the usual keys on the rows so far, and pass those rows on."""
         early, self._early = self._early or [], None
-        rows = [values for values, _, _ in early if _is_training(values)]
+        rows = [values for values, _, _ in early if is_training(values)]
         counts = Counter(frozenset(values) for values in rows)
         self._usual = max(counts, key=lambda keys: counts[keys] * len(keys), default=frozenset())
         for values, step, _ in early:
             self._keep(values, step)
 
     def _keep(self, values: dict[str, float], step: float | None) -> None:
-        training = _is_training(values)
+        training = is_training(values)
         if training and 2 * len(self._usual & values.keys()) < len(self._usual):
             self._strange += 1
             return
@@ -208,7 +198,20 @@ class _Rows:
             log.note("foreign-rows", text, self._strange)
 
 
-def _is_training(values: dict[str, float]) -> bool:
+def stated_step(values: dict[str, float], found: Found) -> tuple[float | None, int | None]:
+    """(step, total steps) that a row or the words before it tell; a step of a fraction joins `values`."""
+    for key in _STEP_KEYS:
+        if key in values:
+            return values[key], None
+        fraction = _FRACTION.match(str(found.items.get(key, "")))
+        if fraction:
+            values[key.partition("/")[0]] = float(fraction.group(1))
+            return float(fraction.group(1)), int(fraction.group(2))
+    match = _STEP_BEFORE.search(found.before)
+    return (float(match.group(1)) if match else None), None
+
+
+def is_training(values: dict[str, float]) -> bool:
     """Whether a row is neither an evaluation nor the summary that closes a training."""
     if "train_runtime" in values:
         return False

@@ -22,6 +22,7 @@ DESCRIPTION = "verl console log"
 
 _LINE = re.compile(r"(?:^|[^\w/'\"])step:\s?(\d+) - (?=[^\s:]+(?:[^:]{0,100}):\s?[\w.+\-'])")
 _BYTES = re.compile(rb"step:\s?\d+ - [\w@./()\-]+(?: [\w@./()\-]+)*:\s?(?:np\.\w+\()?[+\-]?[\dni]")
+_QUOTED = " \t(>[`*|"  # what may stand before a line in Markdown
 _ITEM = re.compile(r"^\s*[^\s:][^:]{0,200}:")
 
 
@@ -77,7 +78,7 @@ def fill(log: Log, lines: Iterable[str], source: Lines | None = None) -> None:
             held = None
         match = _LINE.search(line) if "step:" in line else None
         if match is not None:
-            held = _Held(line[match.start() :].lstrip(" \t(>[`*|"), len(line))
+            held = _Held(line[match.start() :].lstrip(_QUOTED), len(line))
         elif "%|" in line and "Training Progress" in line:
             bar = find_bar(line)
             total = max(total, bar.total if bar else 0)
@@ -124,7 +125,24 @@ class _Held:
 
 
 def _add(log: Log, text: str) -> int:
-    """Parse one `step:N - key:value - ...` text into a row; returns how many items were no numbers."""
+    """Add one `step:N - key:value - ...` text as a row; returns how many items were no numbers."""
+    step, values, bad = _parsed(text)
+    if values and step is not None:
+        log.add(values, step)
+    return bad
+
+
+def row_of(line: str) -> tuple[float, dict[str, float]] | None:
+    """(step, values) of one whole line; None where it is no row."""
+    match = _LINE.search(line) if "step:" in line else None
+    if match is None:
+        return None
+    step, values, _ = _parsed(line[match.start() :].lstrip(_QUOTED))
+    return (step, values) if values and step is not None else None
+
+
+def _parsed(text: str) -> tuple[float | None, dict[str, float], int]:
+    """Step and values of a text, and how many items were no numbers."""
     values: dict[str, float] = {}
     bad = 0
     step: float | None = None
@@ -136,9 +154,7 @@ def _add(log: Log, text: str) -> int:
             step = pair[1]
         else:
             values[pair[0]] = pair[1]
-    if values and step is not None:
-        log.add(values, step)
-    return bad
+    return step, values, bad
 
 
 def _value(item: str) -> tuple[str, float] | None:
