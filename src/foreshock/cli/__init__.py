@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import typer
 
-from foreshock.cli import compare, demo, events, plot, report, run, runs, seal, signals
+from foreshock.cli import compare, demo, events, plot, report, run, runs, samples, seal, signals
 from foreshock.errors import ForeshockError
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app.command("runs")(runs.runs)
 app.command("signals")(signals.signals)
 app.command("seal")(seal.seal)
 app.command("events")(events.events)
+app.command("samples")(samples.samples)
 app.command("demo")(demo.demo)
 
 
