@@ -439,3 +439,27 @@ run.log({"reward": 1.0}, step=1)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (tmp_path / "journal-0.jsonl").read_text().splitlines()]
     assert [next(iter(line)) for line in lines] == ["start", "step", "step", "end"]
+
+
+def test_evidence_fills_signals_that_the_trainer_does_not_log_and_is_never_taken_for_others(
+    tmp_path: Path,
+) -> None:
+    curves = {
+        "foreshock/reward/accuracy/mean": 0.5,
+        "foreshock/reward/accuracy/unscored": 0.1,
+        "foreshock/reward/format/mean": 0.9,
+        "foreshock/batch/prompt_length_mean": 80.0,
+    }
+    with Recorder(tmp_path / "a", environment=False, strict=True) as run:
+        for step in range(4):
+            run.log({"reward": 1.4, "rewards/accuracy/mean": 0.6}, step=step)
+            run.evidence(Evidence("all", {}, curves), step=step)
+    read = foreshock.open_run(tmp_path / "a")
+    assert read.columns["reward_mean"].key == "reward"
+    assert read.columns["reward_component_mean/accuracy"].key == "rewards/accuracy/mean"
+    assert read.columns["reward_component_mean/format"].key == "foreshock/reward/format/mean"
+    assert read.columns["prompt_length_mean"].unit == "tokens or words"
+    assert read.unrecognised == ()
+    with Recorder(tmp_path / "b", environment=False, strict=True) as run:
+        run.evidence(Evidence("reward", {}, {"foreshock/reward/only/mean": 0.5}), step=1)
+    assert foreshock.open_run(tmp_path / "b").series["reward_mean"].tolist() == [0.5]

@@ -30,6 +30,13 @@ from foreshock.signals._transform import ZERO_IS_NONE, apply
 
 SHORT = {"reward": "reward_mean", "length": "response_length_mean", "kl": "kl_ref"}
 _PRIMARY = {"reward_mean": "reward", "response_length_mean": "length"}
+EVIDENCE = "foreshock/"  # what the recorder's pieces measure, whatever the trainer logs
+_FROM_EVIDENCE = {
+    "foreshock/batch/prompt_length_mean": ("prompt_length_mean", "tokens or words"),
+    "foreshock/optimizer/learning_rate": ("learning_rate", ""),
+    "foreshock/engine/logp_gap": ("mismatch_logprob_abs", ""),
+}
+_COMPONENT = re.compile(r"foreshock/reward/(.+)/(mean|std)")
 _FEW = 8  # values from which "only 0 and 1" says something
 
 
@@ -80,7 +87,8 @@ def resolve(
     """
     if framework is not None and framework not in frameworks():
         raise MetricError(f"there is no trainer {framework!r}{_near(framework, list(frameworks()))}")
-    work = _Work(columns, framework or recognise_framework(columns))
+    logged = {key: values for key, values in columns.items() if not key.startswith(EVIDENCE)}
+    work = _Work(columns, framework or recognise_framework(logged))
     for name, key in _checked(mapping or {}, columns).items():
         work.take(name, key, Key(key), "map")
         work.known.add(key)
@@ -89,6 +97,7 @@ def resolve(
     work.twins()
     work.by_plain_names()
     work.component_rewards()
+    work.by_evidence()
     work.by_resemblance()
     work.notes()
     work.found.unrecognised = tuple(key for key in columns if key not in work.known)
@@ -122,7 +131,7 @@ class _Work:
     def __init__(self, columns: Mapping[str, FloatArray], framework: str | None) -> None:
         self.columns = columns
         self.found = Resolution(framework)
-        self.known = {key for key in step_keys() if key in columns}
+        self.known = {key for key in columns if key in step_keys() or key.startswith(EVIDENCE)}
         self.explained = set(self.known)  # by the dictionary, for this trainer or one that inherits from it
         self.skipped: dict[str, Note] = {}
 
@@ -231,6 +240,21 @@ class _Work:
             kind = "reward_component_std" if found[2] == "std" else "reward_component_mean"
             self.take(f"{kind}/{found[1]}", original, Key(original), "generic")
             self.known.add(original)
+
+    def by_evidence(self) -> None:
+        """What Foreshock's recorder saw for itself stands in where the trainer logged nothing."""
+        rewards = []
+        for original in self.columns:
+            if not original.startswith(EVIDENCE):
+                continue
+            name, unit = _FROM_EVIDENCE.get(original, ("", ""))
+            if found := _COMPONENT.fullmatch(original):
+                name = f"reward_component_{found[2]}/{found[1]}"
+                rewards += [original] if found[2] == "mean" else []
+            if name and name not in self.found.canonical:
+                self.take(name, original, Key(original, unit=unit), "dictionary")
+        if len(rewards) == 1 and "reward_mean" not in self.found.canonical:
+            self.take("reward_mean", rewards[0], Key(rewards[0]), "dictionary")
 
     def by_resemblance(self) -> None:
         """One unknown key that speaks of a reward is taken for it; several are a question to the user."""
