@@ -29,9 +29,9 @@ CORE = {
 EXTRAS = {"pyarrow"}  # imported inside functions only
 # Frameworks that an integration plugs into: it imports only its own.
 FRAMEWORKS = {
-    "_hf_recording": {"transformers"},
+    "_hf_recording": {"torch", "transformers"},
     "trl": {"transformers", "trl"},
-    "lightning": {"lightning", "pytorch_lightning"},
+    "lightning": {"lightning", "lightning_utilities", "pytorch_lightning"},
 }
 
 
