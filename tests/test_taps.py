@@ -300,7 +300,7 @@ def test_a_method_that_others_wrapped_after_us_stays_theirs() -> None:
             return "logged"
 
     heard: list[str] = []
-    undo = listen(Library, "log", lambda library: heard.append("before"))  # type: ignore[func-returns-value]
+    undo = listen(Library, "log", lambda library: heard.append("before"))
     ours = Library.log
     Library.log = lambda self: ours(self) + "!"  # type: ignore[method-assign]
     assert Library().log() == "logged!"

@@ -79,9 +79,12 @@ class _Heard:
     def __init__(self, method: Callable[..., Any]) -> None:
         self.method = method
         self.listeners: list[Listener] = []
+        ending = sys.is_finalizing  # bound here: while Python ends, the names of a module are None
 
         @functools.wraps(method)
         def wrapper(*args: Any, **kwargs: Any) -> Any:
+            if ending():
+                return method(*args, **kwargs)
             after = [then for each in self.listeners if (then := quietly(each, *args, **kwargs)) is not None]
             try:
                 result = method(*args, **kwargs)

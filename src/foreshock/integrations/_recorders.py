@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from foreshock.integrations._hooks import quietly
 from foreshock.record import Recorder
 
 FOLDER = "FORESHOCK_RUN"
@@ -30,7 +31,7 @@ def recorder_for(
     Without `to` the folder is `$FORESHOCK_RUN`, else `foreshock-runs/` and the names.
     """
     known = {name: fact for name, fact in facts.items() if fact is not None}
-    settings = plain(config)
+    settings = quietly(plain, config)
     settings = settings if isinstance(settings, Mapping) else None
     if isinstance(to, Recorder):
         if known:
@@ -63,7 +64,7 @@ def plain(value: Any, depth: int = 0) -> Any:
     if depth > _DEPTH:
         return str(value)
     if isinstance(value, Mapping) or (hasattr(value, "keys") and hasattr(value, "__getitem__")):
-        return {str(key): plain(value[key], depth + 1) for key in value.keys()}
+        return {str(key): _inner(value, key, depth + 1) for key in value.keys()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             field.name: plain(getattr(value, field.name, None), depth + 1)
@@ -74,12 +75,19 @@ def plain(value: Any, depth: int = 0) -> Any:
     return value
 
 
+def _inner(mapping: Any, key: Any, depth: int) -> Any:
+    try:
+        return plain(mapping[key], depth)
+    except Exception:  # OmegaConf refuses to give a value that is still missing
+        return None
+
+
 def at(settings: Any, *path: str) -> Any:
     """What lies under nested keys or attributes; None where there is nothing."""
     for name in path:
         try:
             settings = settings[name] if hasattr(settings, "__getitem__") else getattr(settings, name)
-        except (AttributeError, KeyError, IndexError, TypeError):
+        except Exception:  # settings of all kinds, each with errors of its own
             return None
     return settings
 

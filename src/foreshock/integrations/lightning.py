@@ -11,17 +11,20 @@ from foreshock.integrations._recorders import Target, folder_for, keep_config, p
 from foreshock.record import Recorder
 
 if TYPE_CHECKING:
+    from lightning.fabric.loggers.logger import rank_zero_experiment
     from lightning.pytorch.callbacks import ModelCheckpoint
     from lightning.pytorch.loggers import Logger
-    from lightning_utilities.core.rank_zero import rank_zero_only
+    from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
 else:
     try:
         from lightning.pytorch.loggers import Logger
-        from lightning_utilities.core.rank_zero import rank_zero_only
+        from lightning.pytorch.loggers.logger import rank_zero_experiment
+        from lightning.pytorch.utilities.rank_zero import rank_zero_only
     except ImportError:
         try:
             from pytorch_lightning.loggers import Logger
-            from lightning_utilities.core.rank_zero import rank_zero_only
+            from pytorch_lightning.loggers.logger import rank_zero_experiment
+            from pytorch_lightning.utilities.rank_zero import rank_zero_only
         except ImportError as error:
             raise ImportError("ForeshockLogger needs Lightning: pip install lightning") from error
 
@@ -54,8 +57,9 @@ class ForeshockLogger(Logger):
             self._recorder.describe(**facts)
 
     @property
+    @rank_zero_experiment
     def experiment(self) -> Recorder:
-        """The recorder, begun when first asked for: for events and evidence of your own, on rank zero."""
+        """The recorder, for events and evidence of your own; on other ranks an object that does nothing."""
         if self._recorder is None:
             self._recorder = Recorder(self._folder, config=self._settings or None, **self._facts)
         return self._recorder

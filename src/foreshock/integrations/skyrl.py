@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from foreshock.integrations._hooks import quietly
 from foreshock.integrations._recorders import Target, at, plain, recorder_for
 from foreshock.integrations._rollouts import Decoded, RolloutEvidence, Rollouts
 from foreshock.record import Recorder
@@ -54,6 +55,9 @@ class ForeshockCallback:
 
     def on_train_start(self, trainer: Any, callback_input: Any, control: Any) -> None:
         """Begin the recording."""
+        quietly(self._begin, trainer, callback_input)
+
+    def _begin(self, trainer: Any, callback_input: Any) -> None:
         settings = getattr(trainer, "cfg", None)
         known = {
             "framework": "skyrl",
@@ -112,16 +116,18 @@ def _nothing(trainer: Any, callback_input: Any, control: Any) -> None:
 
 def _environment(recorder: Recorder, trainer: Any, settings: Any) -> None:
     """Keep what the tokenizer and the generation settings are."""
-    from foreshock.record import environment
-
     tokenizer = getattr(trainer, "tokenizer", None)
     if tokenizer is not None:
         with recorder.quietly("tokenizer evidence"):
-            recorder.evidence(environment.tokenizer(recorder.last("tokenizer"), tokenizer))
+            from foreshock.record.environment import tokenizer as of_tokenizer
+
+            recorder.evidence(of_tokenizer(recorder.last("tokenizer"), tokenizer))
     sampling = plain(at(settings, "generator", "sampling_params"))
     if isinstance(sampling, dict):
         with recorder.quietly("generation evidence"):
-            recorder.evidence(environment.generation(recorder.last("generation"), sampling))
+            from foreshock.record.environment import generation
+
+            recorder.evidence(generation(recorder.last("generation"), sampling))
 
 
 def _rollouts(batch: Any, trainer: Any) -> Rollouts:
