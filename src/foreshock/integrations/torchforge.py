@@ -26,6 +26,7 @@ NAME = "foreshock"
 # The second imports the function by name, and so keeps one of its own.
 _MODULES = ("forge.observability.metrics", "forge.observability.metric_actors")
 _FACTORY = "get_logger_backend_class"
+_KNOWN = "_foreshock_known"
 _TO = "to"
 
 
@@ -79,13 +80,14 @@ def install() -> Undo:
     undo: list[Undo] = []
 
     def imported(module: ModuleType) -> None:
-        known: Callable[[str], Any] = getattr(module, _FACTORY)
-        if known.__module__ == __name__:
-            return  # imported by name from a module where it is replaced already
+        present: Callable[[str], Any] = getattr(module, _FACTORY)
+        # A module that imported the function by name may have got ours already.
+        known = getattr(present, _KNOWN, present)
 
         def backend_class(cls_name: str) -> Any:
             return ForeshockBackend if cls_name == NAME else known(cls_name)
 
+        setattr(backend_class, _KNOWN, known)
         setattr(module, _FACTORY, backend_class)
         undo.append(lambda: setattr(module, _FACTORY, known))
 
