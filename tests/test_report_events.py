@@ -93,6 +93,19 @@ def test_a_checkpoint_is_never_a_hint_and_an_event_in_a_vague_interval_is_none()
     assert sharp.telling
 
 
+def test_an_event_that_took_some_steps_to_be_sure_counts_from_the_first_of_them() -> None:
+    late = event(72, "source_mix_changed", steps=12)
+    (found,) = close_to(drop(step_interval=(61, 61)), [late], range(200))
+    assert (found.when, found.apart, found.telling) == ("after", 11, True)
+    assert found.chance == pytest.approx(14 / 200)
+    assert not close_to(drop(step_interval=(61, 61)), [event(80, "source_mix_changed", steps=12)], range(200))
+    run = figure_run(events=(event(70, "source_mix_changed", "The mix changed.", steps=10),))
+    document = document_of(run, figure_analysis())
+    check_document(document)
+    sentence = "Recorded at step 70, 9 steps after its onset, about what began at step 61 or later: The mix"
+    assert sentence in document["summary"]
+
+
 def test_the_most_telling_event_comes_first() -> None:
     events = [event(60, "checkpoint_saved"), event(62, "resumed"), event(60), event(61, "evaluated")]
     found = close_to(drop(), events)

@@ -18,7 +18,7 @@ from foreshock.analysis.quality import run_quality, signal_quality, without_fill
 from foreshock.analysis.relations import find_relations
 from foreshock.errors import MetricError
 from foreshock.run import FloatArray, IntArray, Run
-from foreshock.signals import catalogue
+from foreshock.signals import catalogue, evidence_signal
 
 PRIMARY = (REWARD, LENGTH)
 # Counters, schedules, clocks and extremes: read and described, but nobody is told that they changed.
@@ -166,8 +166,8 @@ def _describe(
     steps: IntArray = run.steps[finite]
     values = y[finite]
     spans = phases(steps, values, noise, changes)
-    about = catalogue().get(_base(name))
-    part = name.partition("/")[2]
+    about = catalogue().get(_base(name)) or evidence_signal(name)
+    part = name.partition("/")[2] if about is None or about.name != name else ""
     return SignalAnalysis(
         name=name,
         key=run.columns[name].key if name in run.columns else name,
@@ -189,7 +189,7 @@ def _describe(
 def _unit(run: Run, name: str) -> str:
     """What the values of a signal are counted in: the log's own unit where it differs from the signal's."""
     column = run.columns.get(name)
-    about = catalogue().get(_base(name))
+    about = catalogue().get(_base(name)) or evidence_signal(name)
     return (column.unit if column else "") or (about.unit if about else "")
 
 

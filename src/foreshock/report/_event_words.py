@@ -29,16 +29,20 @@ def beside(write: Writer, index: int, *, telling: bool = False) -> list[Sentence
 
 def _beside(write: Writer, index: int, place: int) -> Sentence:
     near = write.document["changes"][index]["recorded"][place]
+    event = write.document["events"][near["event"]]
     base = pointer("changes", index, "recorded", place)
     when = {
         "at": "Recorded at its onset, step {step}",
         "before": "Recorded at step {step}, {apart} " + _steps(near["apart"]) + " before its onset",
         "after": "Recorded at step {step}, {apart} " + _steps(near["apart"]) + " after its onset",
     }[near["when"]]
+    if event["since"] < event["step"] and near["when"] == "after" and near["apart"] > 1:
+        when += ", about what began at step {since} or later"
     may = " That may be chance: such events lie as near to any step with a probability of {chance} %."
     return write.say(
         when + ": {text}" + ("" if near["telling"] else may),
         step=Gap(pointer("events", near["event"], "step"), "step"),
+        since=Gap(pointer("events", near["event"], "since"), "step"),
         apart=Gap(f"{base}/apart", "count"),
         text=Gap(pointer("events", near["event"], "text"), "quote"),
         chance=Gap(f"{base}/chance", "share"),

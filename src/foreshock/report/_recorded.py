@@ -15,12 +15,14 @@ from foreshock.analysis import Change
 from foreshock.report._numbers import one_line
 from foreshock.run import Event, IntArray
 
-# What belongs to a training that goes well; none of it changes what is trained.
+# What belongs to any training, or follows from how it goes; none of it changes what is trained.
 ROUTINE = frozenset(
-    {"checkpoint", "checkpoint_saved", "evaluated", "evaluation", "process_started", "process_ended", "ended"}
+    "checkpoint checkpoint_saved evaluated evaluation process_started process_ended training_ended "
+    "training_failed output_lost nan_seen".split()
 )
 _FEW = 3  # events of a kind that deserve to be named within a step of a change, however short the run
 _CHANCE = 0.2  # any other match is named as a hint only if it comes about by chance more seldom than this
+_LOOKS = 64  # steps that an event may take to be sure
 _TEXT = 400  # characters of an event's sentence
 
 
@@ -32,15 +34,17 @@ class Recorded:
         step: when.
         kind: what, as a slug.
         text: the same in a sentence, on one line, without backticks.
-        routine: whether it belongs to any training (a checkpoint, an evaluation, the end).
+        routine: whether it belongs to any training (a checkpoint, an evaluation, the end) or follows from it.
         processes: names of the processes that recorded it, where the recorder knows them.
+        since: first of the steps that it is about, where it took some of them to be sure; else `step`.
     """
 
     step: int
     kind: str
     text: str
     routine: bool
-    processes: tuple[str, ...] = ()
+    processes: tuple[str, ...]
+    since: int
 
 
 @dataclass(frozen=True)
@@ -82,13 +86,17 @@ def words(kind: str) -> str:
 def told(events: Iterable[Event]) -> tuple[Recorded, ...]:
     """The events by step, those that several processes recorded alike put together."""
     processes: dict[tuple[int, str, str], list[str]] = {}
+    since: dict[tuple[int, str, str], int] = {}
     for event in sorted(events, key=lambda event: event.step):
-        names = processes.setdefault((event.step, event.kind, sentence(event)), [])
+        key = event.step, event.kind, sentence(event)
+        names = processes.setdefault(key, [])
         if "process" in event.payload:
             names.append(one_line(event.payload["process"]))
+        took = event.payload.get("steps")  # evidence of a drift says how many steps it looked at
+        since[key] = event.step - took + 1 if type(took) is int and 0 < took <= _LOOKS else event.step
     return tuple(
-        Recorded(step, kind, text, kind in ROUTINE, tuple(dict.fromkeys(names)))
-        for (step, kind, text), names in processes.items()
+        Recorded(*key, key[1] in ROUTINE, tuple(dict.fromkeys(names)), since[key])
+        for key, names in processes.items()
     )
 
 
@@ -118,28 +126,40 @@ def near(
 ) -> tuple[Near, ...]:
     """The events within one step of the onset of a change, or within its interval; the most telling first.
 
-    Where not every step is logged, whatever happened since the row before the onset counts as near.
+    Where not every step is logged, whatever happened since the row before the onset counts as near. An event
+    that took some steps to be sure counts from the first of them.
     """
     row = int(np.searchsorted(steps, change.step))
     closest = min(int(steps[row - 1]) if row else change.step, change.step - 1), change.step + 1
-    first = min(change.step_interval[0], closest[0])
-    last = max(change.step_interval[1], closest[1])
-    inside = np.searchsorted(steps, last, "right") - np.searchsorted(steps, first)
-    share = float(inside / len(steps)) if len(steps) else 1.0
+    window = min(change.step_interval[0], closest[0]), max(change.step_interval[1], closest[1])
+    chances: dict[str, float] = {}
     found = []
     for index, event in enumerate(events):
-        if first <= event.step <= last:
+        if event.since <= window[1] and window[0] <= event.step:
             apart = event.step - change.step
             when = "before" if apart < 0 else "after" if apart else "at"
-            count = about[event.kind].count
-            chance = 1 - (1 - share) ** count
-            close = count <= _FEW and closest[0] <= event.step <= closest[1]
-            found.append(
-                Near(index, abs(apart), when, chance, not event.routine and (close or chance <= _CHANCE))
-            )
+            if event.kind not in chances:
+                chances[event.kind] = _chance(event.kind, events, window, steps)
+            chance = chances[event.kind]
+            close = any(closest[0] <= step <= closest[1] for step in (event.since, event.step))
+            few = close and about[event.kind].count <= _FEW
+            telling = not event.routine and (few or chance <= _CHANCE)
+            found.append(Near(index, abs(apart), when, chance, telling))
     order = {"at": 0, "before": 0, "after": 1}
 
     def rank(one: Near) -> tuple[bool, bool, int, int, float]:
         return not one.telling, events[one.event].routine, one.apart, order[one.when], one.chance
 
     return tuple(sorted(found, key=rank))
+
+
+def _chance(kind: str, events: Sequence[Recorded], window: tuple[int, int], steps: IntArray) -> float:
+    """How likely one of the events of a kind meets a window of steps if each were anywhere in the run."""
+    if not len(steps):
+        return 1.0
+    first, last = window
+    missed = 1.0
+    for took in (event.step - event.since for event in events if event.kind == kind):
+        inside = np.searchsorted(steps, last + took, "right") - np.searchsorted(steps, first)
+        missed *= 1 - float(inside / len(steps))
+    return 1 - missed

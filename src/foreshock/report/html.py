@@ -25,6 +25,7 @@ from foreshock.report._style import DARK, FALLING, LIGHT, Palette, colour_of
 from foreshock.report._text import axis_text, change_lines, number, phase_texts, title_of, worth_marking
 from foreshock.report.json import dumps
 from foreshock.run import FloatArray, Run
+from foreshock.signals import evidence_signal, stands_in
 
 _HERE = Path(__file__).parent
 _MAIN_POINTS = 10_000  # of each curve shown at once; longer ones keep the extremes of buckets
@@ -56,10 +57,11 @@ def render(
         *(name for name in analysis.signals if name not in analysis.primary),
     ]
     first = len(analysis.primary) or min(len(names), 2)
-    others = max(_OTHER_POINTS // max(len(names) - first, 1), 400)
+    signals = {**{name: analysis.signals[name] for name in names}, **_evidence(run)}
+    others = max(_OTHER_POINTS // max(len(signals) - first, 1), 400)
     panels = [
-        _panel(name, position, run, analysis.signals[name], _MAIN_POINTS if position < first else others)
-        for position, name in enumerate(names)
+        _panel(name, position, run, found, _MAIN_POINTS if position < first else others)
+        for position, (name, found) in enumerate(signals.items())
     ]
     events = _events(run, analysis)
     data = {"panels": panels, "first": first, "smooth": smooth or 1, "events": events}
@@ -165,6 +167,22 @@ def _panel(name: str, position: int, run: Run, found: SignalAnalysis, points: in
             for change in worth_marking(found)[:_MARKS]
         ],
     }
+
+
+def _evidence(run: Run) -> dict[str, SignalAnalysis]:
+    """Curves that the recorder kept as evidence and that are no signal: drawn on demand only."""
+    used = {column.key for column in run.columns.values()}
+    found = {}
+    for name, values in run.series.original.items():
+        about = evidence_signal(name)
+        finite = values[np.isfinite(values)]
+        there = name in used or stands_in(name)[0] in run.series.canonical
+        if about is not None and not there and finite.size:
+            ends = float(finite[0]), float(finite[-1]), float(finite.min()), float(finite.max())
+            found[name] = SignalAnalysis(
+                name, name, about.title, about.unit, about.good, finite.size, *ends, noise=None
+            )
+    return found
 
 
 def _events(run: Run, analysis: Analysis) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import difflib
 
 from foreshock.errors import MetricError
 from foreshock.signals._catalogue import Key, Signal, catalogue, frameworks, signal
+from foreshock.signals._evidence import evidence_curves, evidence_signal
 from foreshock.signals._generic import normal_form, plain_names
 
 _GOOD = {"up": "up", "down": "down", None: "neither"}
@@ -17,7 +18,7 @@ def explain(name: str) -> list[Signal]:
     Raises:
         MetricError: nothing has that name; names what is nearest.
     """
-    exact = signal(name)
+    exact = signal(name) or evidence_signal(name)
     if exact is not None:
         return [exact]
     for found in (_by_key(name), _by_key(name.removeprefix("train/")), _by_plain_name(name)):
@@ -79,12 +80,31 @@ def markdown() -> str:
         f"| [{s.name}](#{s.name}) | {s.title} | {s.unit} | {_GOOD[s.good]} | {_cell(s.range)} |"
         for s in signals.values()
     ]
-    lines += _trainers()
+    lines += _recorded() + _trainers()
     for each in signals.values():
         lines += ["", f"## {each.name}", "", f"{each.title}. {each.meaning}", ""]
         for framework, keys in each.keys.items():
             lines.append(f"- {frameworks()[framework].title}: {', '.join(_shown(key) for key in keys)}")
     return "\n".join(lines) + "\n"
+
+
+def _recorded() -> list[str]:
+    """The table of what the recorder keeps beside the trainer's metrics."""
+    lines = [
+        "",
+        "## Recorded by Foreshock",
+        "",
+        "Curves that the [recorder](record/index.md) keeps as evidence. They are not searched for changes",
+        "(what changes in the evidence is an event) and stand in for a signal only where the trainer logs",
+        "none.",
+        "",
+        "| key | title | unit | stands in for | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for pattern, curve in evidence_curves().items():
+        fills = f"[{curve.fills}](#{curve.fills})" if curve.fills else ""
+        lines.append(f"| `{pattern}` | {curve.title} | {curve.unit} | {fills} | {_cell(curve.meaning)} |")
+    return lines
 
 
 def _trainers() -> list[str]:

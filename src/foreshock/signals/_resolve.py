@@ -16,6 +16,7 @@ import numpy as np
 from foreshock.errors import MetricError
 from foreshock.run import Column, FloatArray, Note
 from foreshock.signals._catalogue import FAMILIES, Key, catalogue, frameworks, lineage, step_keys
+from foreshock.signals._evidence import PREFIX, stands_in
 from foreshock.signals._generic import (
     fullest,
     in_range,
@@ -30,13 +31,6 @@ from foreshock.signals._transform import ZERO_IS_NONE, apply
 
 SHORT = {"reward": "reward_mean", "length": "response_length_mean", "kl": "kl_ref"}
 _PRIMARY = {"reward_mean": "reward", "response_length_mean": "length"}
-EVIDENCE = "foreshock/"  # what the recorder's pieces measure, whatever the trainer logs
-_FROM_EVIDENCE = {
-    "foreshock/batch/prompt_length_mean": ("prompt_length_mean", "tokens or words"),
-    "foreshock/optimizer/learning_rate": ("learning_rate", ""),
-    "foreshock/engine/logp_gap": ("mismatch_logprob_abs", ""),
-}
-_COMPONENT = re.compile(r"foreshock/reward/(.+)/(mean|std)")
 _FEW = 8  # values from which "only 0 and 1" says something
 
 
@@ -87,7 +81,7 @@ def resolve(
     """
     if framework is not None and framework not in frameworks():
         raise MetricError(f"there is no trainer {framework!r}{_near(framework, list(frameworks()))}")
-    logged = {key: values for key, values in columns.items() if not key.startswith(EVIDENCE)}
+    logged = {key: values for key, values in columns.items() if not key.startswith(PREFIX)}
     work = _Work(columns, framework or recognise_framework(logged))
     for name, key in _checked(mapping or {}, columns).items():
         work.take(name, key, Key(key), "map")
@@ -131,7 +125,7 @@ class _Work:
     def __init__(self, columns: Mapping[str, FloatArray], framework: str | None) -> None:
         self.columns = columns
         self.found = Resolution(framework)
-        self.known = {key for key in columns if key in step_keys() or key.startswith(EVIDENCE)}
+        self.known = {key for key in columns if key in step_keys() or key.startswith(PREFIX)}
         self.explained = set(self.known)  # by the dictionary, for this trainer or one that inherits from it
         self.skipped: dict[str, Note] = {}
 
@@ -245,12 +239,9 @@ class _Work:
         """What Foreshock's recorder saw for itself stands in where the trainer logged nothing."""
         rewards = []
         for original in self.columns:
-            if not original.startswith(EVIDENCE):
-                continue
-            name, unit = _FROM_EVIDENCE.get(original, ("", ""))
-            if found := _COMPONENT.fullmatch(original):
-                name = f"reward_component_{found[2]}/{found[1]}"
-                rewards += [original] if found[2] == "mean" else []
+            name, unit = stands_in(original)
+            if name.startswith("reward_component_mean/"):
+                rewards.append(original)
             if name and name not in self.found.canonical:
                 self.take(name, original, Key(original, unit=unit), "dictionary")
         if len(rewards) == 1 and "reward_mean" not in self.found.canonical:
