@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +22,7 @@ import pytest
 pytest.importorskip("trl", reason="needs the trl extra")
 
 import torch
+from datasets import Dataset  # type: ignore[import-untyped]
 from transformers import (
     LlamaConfig,
     LlamaForSequenceClassification,
@@ -27,10 +30,12 @@ from transformers import (
     TrainerCallback,
     TrainingArguments,
 )
+from trl.trainer.grpo_trainer import GRPOTrainer
 
 import _trl_tiny as tiny
 import foreshock
 from foreshock.integrations import _hf_trainer as hf
+from foreshock.integrations._trl_capture import Capture
 from foreshock.integrations.trl import ForeshockCallback, register
 from foreshock.record.batch import BatchFingerprint
 from foreshock.record.samples import read_samples
@@ -165,7 +170,7 @@ def test_the_training_is_the_same_with_and_without_it(tmp_path: Path) -> None:
 
 
 def test_what_is_evaluated_is_not_taken_for_training(tmp_path: Path) -> None:
-    held_out = tiny.Dataset.from_list(
+    held_out = Dataset.from_list(
         [{"prompt": "say red red red", "answer": "red", "source": "held out"} for _ in range(4)]
     )
     callback = ForeshockCallback(strict=True, samples=16)
@@ -306,7 +311,7 @@ def test_rewards_that_were_not_given_are_not_zero(tmp_path: Path) -> None:
 
 
 def test_values_that_the_trainer_drops_because_they_are_nan_are_kept(tmp_path: Path) -> None:
-    class Sick(tiny.GRPOTrainer):  # type: ignore[misc,valid-type]
+    class Sick(GRPOTrainer):
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
             loss = super().training_step(*args, **kwargs)
             if self._step != 5:
@@ -357,23 +362,22 @@ def test_async_functions_objects_and_reward_models_are_recorded(tmp_path: Path) 
             return [0.5] * len(completions)
 
     torch.manual_seed(1)
-    reward_model = LlamaForSequenceClassification(
-        LlamaConfig(
-            vocab_size=len(tiny.WORDS),
-            hidden_size=16,
-            intermediate_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=1,
-            num_labels=1,
-            pad_token_id=0,
-            name_or_path="acme/tiny-judge",
-        )
+    config: Any = LlamaConfig(
+        vocab_size=len(tiny.WORDS),
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        pad_token_id=0,
     )
+    config.num_labels = 1
+    config.name_or_path = "acme/tiny-judge"
+    judge_model = LlamaForSequenceClassification(config)  # type: ignore[no-untyped-call]
     callback = ForeshockCallback(strict=True)
     trainer = tiny.trainer(
         tmp_path,
         [callback],
-        [judge, Rubric(), reward_model],
+        [judge, Rubric(), judge_model],
         max_steps=2,
         more={"reward_processing_classes": [None, None, tiny.tokenizer()]},
     )
@@ -393,7 +397,7 @@ def test_async_functions_objects_and_reward_models_are_recorded(tmp_path: Path) 
 def test_the_trainer_keeps_its_own_functions(tmp_path: Path) -> None:
     callback = ForeshockCallback(strict=True)
     seen: list[Any] = []
-    trainer = tiny.trainer(tmp_path, [callback, At(3, lambda: seen.extend(trainer.reward_funcs))])
+    trainer: Any = tiny.trainer(tmp_path, [callback, At(3, lambda: seen.extend(trainer.reward_funcs))])
     trainer.train()
     callback.close()
     assert seen == [tiny.accuracy, tiny.ending] == trainer.reward_funcs
@@ -527,7 +531,7 @@ def test_a_plain_trainer_is_recorded_too(tmp_path: Path) -> None:
             disable_tqdm=True,
             save_strategy="no",
         ),  # fmt: skip
-        train_dataset=rows,  # type: ignore[arg-type]
+        train_dataset=rows,
         callbacks=[callback],
     )
     trainer.train()
@@ -595,6 +599,29 @@ def test_the_gap_to_the_sampler_is_measured_where_trl_holds_both_sides(tmp_path:
     callback.close()
     gaps = curve(tmp_path / "foreshock", "foreshock/engine/logp_gap")
     assert gaps == pytest.approx({1: 0.25, 3: 0.25}, abs=1e-5)
+
+
+def test_the_weights_of_a_vllm_engine_are_told_from_the_trainers() -> None:
+    """A stand-in with the attributes that TRL's trainers have with vLLM, which needs a GPU."""
+
+    class Standin:
+        use_vllm, _last_loaded_step = True, 3
+        model, state = SimpleNamespace(training=True), SimpleNamespace(global_step=5)
+        reward_funcs, reward_func_names = [tiny.ending], ["ending"]
+        reward_weights = torch.ones(1)
+
+        def _calculate_rewards(self, inputs: Any, prompts: Any, completions: Any, ids: Any) -> torch.Tensor:
+            return torch.tensor([[one] for one in self.reward_funcs[0](completion_ids=ids)])
+
+    trainer = Standin()
+    capture = Capture(trainer, lambda what: contextlib.nullcontext(), lambda: None)
+    assert capture.install()
+    rewards = trainer._calculate_rewards([{"prompt": "say red", "image": 0}], ["say red"], ["red"], [[1]])
+    assert rewards.tolist() == [[1.0]]
+    (batch,) = capture.take()
+    assert (batch.weight_version, batch.trainer_version) == (3, 5)
+    assert batch.columns == {}, "images are not kept"
+    assert capture.watch is not None and capture.watch.scores() == {"ending": [1.0]}
 
 
 def test_two_real_processes_make_one_recording_of_the_whole_batch(tmp_path: Path) -> None:

@@ -6,16 +6,15 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from foreshock.integrations import _hf_trainer as hf
-from foreshock.integrations._trl_capture import Batch, Capture
+from foreshock.integrations._trl_capture import Batch, Capture, Quietly
 from foreshock.integrations._trl_evidence import BatchEvidence, Settings
 from foreshock.record import Recorder
 
-_MAX_LOSSES = 100_000
 _SUMMARY = "train_runtime"  # only in what the trainer logs once, when it has finished
 
 
@@ -28,8 +27,8 @@ class Recording:
 
     def __init__(self, recorder: Recorder, settings: Settings, trainer: Any, args: Any, model: Any) -> None:
         self.recorder = recorder
-        self.seconds = 0.0
-        """Time that recording took until now, less what the wrappers of reward functions take."""
+        self.spent: dict[str, float] = {}
+        """Seconds that each part of recording took until now."""
         self._settings = settings
         self._trainer = trainer
         self._args = args
@@ -41,7 +40,7 @@ class Recording:
         self._batches: list[Batch] = []
         self._evidence: BatchEvidence | None = None
         self._fingerprint: Any = None
-        self._losses = Losses(trainer)
+        self._losses = Losses(trainer, self.quietly)
         self._nan_told: set[str] = set()
 
     @contextlib.contextmanager
@@ -55,7 +54,12 @@ class Recording:
         finally:
             self._depth -= 1
             if not self._depth:
-                self.seconds += time.perf_counter() - start
+                self.spent[what] = self.spent.get(what, 0.0) + time.perf_counter() - start
+
+    @property
+    def seconds(self) -> float:
+        """Time that recording took until now."""
+        return sum(self.spent.values())
 
     def begin(self, state: Any, processing_class: Any, checkpoint: str | None) -> None:
         """Record what is known before the first step, and take the place between trainer and rewards."""
@@ -208,39 +212,37 @@ class Recording:
 class Losses:
     """Counts losses that are NaN: a trainer replaces them by the mean of the others before it logs.
 
-    The losses stay on their device until the trainer logs, so nothing waits for them.
+    The count stays on the device until the trainer logs, so nothing waits for it.
     """
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, trainer: Any, quietly: Quietly) -> None:
         self._trainer = trainer
-        self._kept: list[Any] = []
-        self._original: Callable[..., Any] | None = getattr(trainer, "training_step", None)
+        self._quietly = quietly
+        self._nan: Any = 0
+        self._all = 0
 
     def install(self) -> None:
         """Stand in for the method of the trainer that computes the loss of a micro-batch."""
-        original = self._original
+        original = getattr(self._trainer, "training_step", None)
         if original is None:
             return
 
         @functools.wraps(original)
         def training_step(*args: Any, **kwargs: Any) -> Any:
             loss = original(*args, **kwargs)
-            if len(self._kept) < _MAX_LOSSES and hasattr(loss, "detach"):
-                self._kept.append(loss.detach())
+            with self._quietly("loss"):
+                self._nan = self._nan + loss.detach().isnan().sum()
+                self._all += 1
             return loss
 
         self._trainer.training_step = training_step
 
     def remove(self) -> None:
         """Give the trainer its own method back."""
-        vars(self._trainer).pop("training_step", None)
+        if self._trainer is not None:
+            vars(self._trainer).pop("training_step", None)
 
     def take(self) -> dict[str, tuple[int, int]]:
         """{"loss": (NaN, all)} since the last call, where any was NaN."""
-        kept, self._kept = self._kept, []
-        if not kept:
-            return {}
-        import torch
-
-        bad = int(torch.stack(kept).isnan().sum())
-        return {"loss": (bad, len(kept))} if bad else {}
+        (nan, count), (self._nan, self._all) = (int(self._nan), self._all), (0, 0)
+        return {"loss": (nan, count)} if nan else {}

@@ -105,9 +105,9 @@ class ForeshockCallback(TrainerCallback):
         return self._recording.recorder if self._recording else None
 
     @property
-    def seconds(self) -> float:
-        """Time that recording took in this training until now."""
-        return self._recording.seconds if self._recording else 0.0
+    def spent(self) -> dict[str, float]:
+        """Seconds that each part of recording took in this training until now."""
+        return dict(self._recording.spent) if self._recording else {}
 
     def attach(self, trainer: Any) -> ForeshockCallback:
         """Say which trainer it is, where it cannot be found among the callers of the callback."""
@@ -128,6 +128,8 @@ class ForeshockCallback(TrainerCallback):
         try:
             self.close()
             trainer = self._trainer if self._trainer is not None else hf.find_trainer(self)
+            if trainer is None:
+                _log.warning("foreshock: the trainer was not found; call attach(trainer) to record rewards")
             path = Path(self._path) if self._path is not None else Path(args.output_dir) / "foreshock"
             recorder = Recorder(
                 path, process=0, environment=False, fsync=self._fsync, strict=self._strict, **self._facts
