@@ -41,7 +41,7 @@ def row(step: int, time: float, metrics: Mapping[Any, Any]) -> tuple[bytes, list
             option=orjson.OPT_APPEND_NEWLINE,
         )
         # The sum is not finite if any value is not, and this is the fastest way to ask.
-        if math.isfinite(sum(metrics.values())) or b"null" not in encoded:
+        if math.isfinite(math.fsum(metrics.values())) or b"null" not in encoded:
             return encoded, []
     except (TypeError, ValueError, OverflowError):
         pass  # None, a text, a nested mapping, an integer of over 64 bits, a tensor of many values

@@ -17,6 +17,7 @@ from foreshock.record._encode import line, row
 from foreshock.record._journal import Journal
 from foreshock.record._past import Past, past_of
 from foreshock.record.evidence import Evidence
+from foreshock.record.secrets import mask_mapping, mask_text
 
 SCHEMA = "foreshock.journal/1"
 _RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
@@ -78,7 +79,7 @@ class Recorder:
         self.closed = False
         self._pid = os.getpid()
         self._id = id or self.path.resolve().name
-        self._facts = facts
+        self._facts: dict[str, Any] = {}
         self._journal = Journal(self.path, f"journal-{self.process}", fsync)
         self._step = -1
         self._warned: set[str] = set()
@@ -88,6 +89,8 @@ class Recorder:
         self._refused: OSError | None = None
         self._look_again = 0.0
         self._past = Past()
+        with self.quietly("facts"):
+            self._facts = mask_mapping(facts)
         with self.quietly("start"):
             self._start()
         if config is not None:
@@ -148,8 +151,9 @@ class Recorder:
     def describe(self, **facts: Any) -> None:
         """Add facts that are known only now."""
         with self.quietly("facts"):
-            self._facts = {**self._facts, **facts}
-            self._write(line({"facts": facts}))
+            masked = mask_mapping(facts)
+            self._facts = {**self._facts, **masked}
+            self._write(line({"facts": masked}))
 
     @contextlib.contextmanager
     def quietly(self, what: str) -> Iterator[None]:
@@ -169,7 +173,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end(None if kind is None else f"{kind.__name__}: {error}"[:500])
+        self._end(None if kind is None else mask_text(f"{kind.__name__}: {error}"[:500]))
 
     def _end(self, error: str | None) -> None:
         if self.closed or os.getpid() != self._pid:  # a forked worker ends, not the run
@@ -219,8 +223,8 @@ class Recorder:
         return max(self._step, 0) if step is None else int(step)
 
     def _event(self, kind: str, text: str, step: int, data: Mapping[str, Any]) -> bytes:
-        record: dict[str, Any] = {"event": kind, "step": step, "time": round(time.time(), 3), "text": text}
-        return line({**record, "data": data} if data else record)
+        record = {"event": kind, "step": step, "time": round(time.time(), 3), "text": mask_text(text)}
+        return line({**record, "data": mask_mapping(data)} if data else record)
 
     def _write(self, lines: bytes, rows: int = 0, now: float | None = None) -> None:
         """Append to the journal; rows that do not get there are counted as lost, and that is recorded."""
