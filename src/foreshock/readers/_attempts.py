@@ -167,6 +167,9 @@ def _one_run(generations: list[list[Attempt]], path: Path) -> Log:
             log.facts.update(one.facts)
             log.events += [event for event in one.events if until is None or event.step < until]
             log.evidence += [record for record in one.evidence if until is None or record.step < until]
+            for record in one.evidence:
+                if record.kind == "config" and isinstance(record.payload.get("config"), dict):
+                    log.facts["config"] = record.payload["config"]
     _tell_losses(log, [one for generation in generations for one in generation])
     log.facts["attempts"] = len(generations)
     log.facts["processes"] = len(generations[-1])

@@ -123,6 +123,8 @@ def mask_mapping(settings: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _masked(value: Any, secret: bool, depth: int) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, str):
