@@ -143,11 +143,13 @@ def test_evidence_of_everything_is_kept_at_the_start(tmp_path: Path) -> None:
     assert curve(folder, "foreshock/model/parameters")
 
 
-def test_the_training_is_the_same_with_and_without_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("rloo", [False, True], ids=["grpo", "rloo"])
+def test_the_training_is_the_same_with_and_without_it(tmp_path: Path, rloo: bool) -> None:
     def run(folder: Path, callbacks: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, torch.Tensor]]:
         trainer = tiny.trainer(
             folder,
             callbacks,
+            rloo=rloo,
             max_steps=8,
             gradient_accumulation_steps=2,
             steps_per_generation=4,
@@ -313,7 +315,7 @@ def test_rewards_that_were_not_given_are_not_zero(tmp_path: Path) -> None:
 def test_values_that_the_trainer_drops_because_they_are_nan_are_kept(tmp_path: Path) -> None:
     class Sick(GRPOTrainer):
         def training_step(self, *args: Any, **kwargs: Any) -> Any:
-            loss = super().training_step(*args, **kwargs)
+            loss = super().training_step(*args, **kwargs)  # type: ignore[no-untyped-call]
             if self._step != 5:
                 return loss
             self._metrics["train"]["entropy"].append(math.nan)
@@ -392,6 +394,36 @@ def test_async_functions_objects_and_reward_models_are_recorded(tmp_path: Path) 
         spread = list(curve(tmp_path / "foreshock", f"foreshock/reward/{name}/std").values())
         assert spread == pytest.approx([row[f"rewards/{name}/std"] for row in logged], rel=1e-4), name
     assert all(set(sample.rewards) == set(names) for sample in read_samples(tmp_path / "foreshock"))
+
+
+def test_chat_messages_are_recorded_as_they_are(tmp_path: Path) -> None:
+    tokenizer = tiny.tokenizer()
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
+    rows = [
+        {"prompt": [{"role": "user", "content": row["prompt"]}], "answer": row["answer"]}
+        for row in tiny.dataset()
+    ]
+
+    def accuracy(completions: list[list[dict[str, str]]], answer: list[str], **columns: Any) -> list[float]:
+        return tiny.accuracy([messages[0]["content"] for messages in completions], answer)
+
+    callback = ForeshockCallback(strict=True)
+    trainer = tiny.trainer(
+        tmp_path,
+        [callback],
+        [accuracy],
+        max_steps=2,
+        more={"processing_class": tokenizer, "train_dataset": Dataset.from_list(rows)},
+    )
+    trainer.train()
+    callback.close()
+    samples = read_samples(tmp_path / "foreshock")
+    assert len(samples) == 8
+    for sample in samples:
+        assert sample.prompt[0]["role"] == "user" and sample.prompt[0]["content"].startswith("say ")
+        assert sample.completion[0]["role"] == "assistant"
+    assert evidence(tmp_path / "foreshock", "tokenizer")[1]["chat_template"]
+    assert all(batch["prompts"] == 4 for batch in evidence(tmp_path / "foreshock", "batch").values())
 
 
 def test_the_trainer_keeps_its_own_functions(tmp_path: Path) -> None:
