@@ -57,6 +57,9 @@ class WandbLogger:
         self.calls.append(("close",))
 """
 
+KEY = "0123456789abcdef0123456789abcdef01234567"
+"""What a key of W&B looks like."""
+
 
 @pytest.fixture
 def trainer_module(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
@@ -113,13 +116,14 @@ def test_the_decoded_sample_of_each_step_is_kept(trainer_module: Any, tmp_path: 
 
 
 def test_the_wandb_logger_gets_every_call_as_before(trainer_module: Any, tmp_path: Path) -> None:
-    trainer = trainer_module.PPOTrainer(_strategy(wandb_key="k"))
+    trainer = trainer_module.PPOTrainer(_strategy(wandb_key=KEY))
     assert trainer.wandb_logger.handle == "wandb"  # what we do not have, it answers
     _train(trainer)
     calls = trainer.wandb_logger.calls
     assert [call[0] for call in calls] == ["train", "train", "eval", "close"]
     assert calls[0][2]["generated_samples"] == ["prompt and answer 2", 1.0]
     assert open_run(tmp_path / "rec").steps.tolist() == [2, 4]
+    assert KEY not in (tmp_path / "rec" / "journal-0.jsonl").read_text()
 
 
 def test_wandbs_exceptions_stay_and_ours_do_not_appear(

@@ -40,7 +40,10 @@ _SECRET = frozenset(
     "apikey authorization bearer credential credentials passphrase passwd password passwords pwd secret "
     "secrets".split()
 )
-_BEFORE_KEY = frozenset("access account api auth encryption license private secret signing ssh".split())
+_BEFORE_KEY = frozenset(
+    "access account anthropic api auth aws azure clearml comet encryption gemini github google hf hub "
+    "huggingface license mistral neptune openai private secret signing ssh swanlab together wandb".split()
+)
 _BEFORE_TOKEN = frozenset(
     "access api auth bearer bot github gitlab hf hub huggingface id login my personal read refresh security "
     "session slack user wandb write".split()
@@ -119,10 +122,12 @@ def mask_arguments(argv: Sequence[str]) -> list[str]:
 
 def mask_mapping(settings: Mapping[Any, Any]) -> dict[str, Any]:
     """Settings as JSON can hold them, nested as they are, with the secrets in them masked."""
-    return {str(key): _masked(value, is_secret_name(str(key)), 1) for key, value in settings.items()}
+    return {
+        str(key): _masked(value, str(key), is_secret_name(str(key)), 1) for key, value in settings.items()
+    }
 
 
-def _masked(value: Any, secret: bool, depth: int) -> Any:
+def _masked(value: Any, name: str, secret: bool, depth: int) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if value is None or isinstance(value, (bool, int, float)):
@@ -135,15 +140,20 @@ def _masked(value: Any, secret: bool, depth: int) -> Any:
         return "..."
     if isinstance(value, Mapping):
         return {
-            str(key): _masked(inner, secret or is_secret_name(str(key)), depth + 1)
+            str(key): _masked(inner, str(key), secret or _is_secret_within(name, str(key)), depth + 1)
             for key, inner in list(value.items())[:_ITEMS]
         }
     if isinstance(value, (list, tuple, set, frozenset)):
         kept = sorted(value, key=str) if isinstance(value, (set, frozenset)) else list(value)
-        return [_masked(inner, secret, depth + 1) for inner in kept[:_ITEMS]]
+        return [_masked(inner, name, secret, depth + 1) for inner in kept[:_ITEMS]]
     if isinstance(value, (bytes, bytearray)):
         return f"<{len(value)} bytes>"
     return MASK if secret else mask_text(_named(value)[:_TEXT])
+
+
+def _is_secret_within(outer: str, name: str) -> bool:
+    """Whether a nested setting holds a secret: `key` alone says nothing, `wandb.key` does."""
+    return is_secret_name(f"{outer}.{name}" if name.lower() in ("key", "keys") else name)
 
 
 def _is_harmless(value: str) -> bool:
