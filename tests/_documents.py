@@ -34,6 +34,10 @@ def full_document() -> dict[str, Any]:
             Event(40, "resumed", {"checkpoint": "checkpoint-40"}),
             Event(60, "reward_code_changed", {"text": "Reward code of accuracy changed.", "process": "0"}),
         ),
+        evidence=(
+            Event(0, "reward", {"code": {"accuracy": "3f2a81b4c0de3f2a"}, "names": ["accuracy"]}),
+            Event(60, "reward", {"code": {"accuracy": "9bc014b4c0de3f2a"}}),
+        ),
         facts={"prompts_per_step": 64},
         unrecognised={"my/extra": [0.0] * 71},
     )

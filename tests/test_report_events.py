@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,11 @@ from rich.console import Console
 
 from _builders import drop, figure_analysis, figure_run
 from _documents import document_of, sentences
-from foreshock.analysis import Analysis, Change
+from foreshock import Recorder
+from foreshock.analysis import Analysis, Change, analyze
+from foreshock.readers import open_run
 from foreshock.report._event_marks import EventMarks, Line, event_marks
+from foreshock.report._known import Known, summaries
 from foreshock.report._recorded import Near, kinds, near, told
 from foreshock.report.figure import draw
 from foreshock.report.html import render as page_of
@@ -326,3 +330,98 @@ def test_sentences_about_events_are_part_of_every_words_check() -> None:
 
     texts = [sentence["text"] for sentence in sentences(full_document())]
     assert any("Reward code of accuracy changed." in text for text in texts)
+
+
+# --- recorded evidence --------------------------------------------------------------------------------
+
+
+def known(*records: tuple[int, str, dict[str, Any]]) -> dict[tuple[str, str], Known]:
+    found = summaries(Event(step, kind, data) for step, kind, data in records)
+    return {(one.kind, fact.name): fact for one in found for fact in one.known}
+
+
+def test_what_a_record_leaves_out_has_not_changed() -> None:
+    first = {"code": "a", "weights": {"x": 1.0}}
+    found = known((0, "reward", first), (1, "reward", {}), (9, "reward", {"code": "b"}))
+    assert found["reward", "code"] == Known("code", "b", 9, 1, False)
+    assert found["reward", "weights"] == Known("weights", "x 1", 0, 0, False)
+    (one,) = summaries([Event(0, "reward", {}), Event(9, "reward", {})])
+    assert (one.records, one.first, one.last) == (2, 0, 9)
+
+
+def test_what_differs_from_step_to_step_is_said_to_vary() -> None:
+    found = known(*((step, "batch", {"distinct": step % 7, "sources": {"a": 4}}) for step in range(50)))
+    assert found["batch", "distinct"].varies
+    assert not found["batch", "sources"].varies
+
+
+def test_values_are_told_in_few_words_and_what_is_for_programs_is_not() -> None:
+    data = {
+        "sketch": [0] * 64,
+        "levels": list(range(64)),
+        "word_past": {"index": [1, 2]},
+        "code": {"accuracy": {"m.accuracy": "3c669be6f4f2ba15"}},
+        "packages": {f"p{i}": "1.0" for i in range(9)},
+        "template": None,
+        "flag": True,
+        "long": "x" * 500,
+        "evil": "a`b\x1b[31m\nc",
+    }
+    found = {name: fact.value for (_, name), fact in known((0, "k", data)).items()}
+    assert found.keys() == {"code", "packages", "template", "flag", "long", "evil"}
+    assert found["code"] == "accuracy 3c669be6"
+    assert found["packages"] == "p0 1.0, p1 1.0, p2 1.0, p3 1.0, p4 1.0, p5 1.0 and 3 more"
+    assert (found["template"], found["flag"], found["evil"]) == ("none", "yes", "a'b [31m c")
+    assert len(found["long"]) <= 160
+
+
+def evidence_text(*evidence: Event, events: tuple[Event, ...] = (), section: str = "anomalies") -> str:
+    document = document_of(figure_run(evidence=evidence, events=events), figure_analysis())
+    check_document(document)
+    return " ".join(
+        s["text"] for part in document["narrative"] if part["id"] == section for s in part["text"]
+    )
+
+
+def test_where_evidence_was_watched_and_nothing_changed_the_report_says_so() -> None:
+    watched = [Event(step, kind, {}) for step in (0, 70) for kind in ("batch", "reward")]
+    text = evidence_text(*watched)
+    assert (
+        "Recorded at its onset: nothing. The batches and the reward functions were watched at step 61" in text
+    )
+    assert "nothing." not in evidence_text(*watched, events=(event(60),))
+    assert "nothing." in evidence_text(*watched, events=(event(60, "checkpoint_saved"),))
+    assert "nothing." not in evidence_text(*(Event(step, "batch", {}) for step in range(50)))
+    assert "nothing." not in evidence_text(Event(0, "environment", {}), Event(70, "environment", {}))
+
+
+def test_the_section_on_evidence_counts_its_records() -> None:
+    text = evidence_text(Event(0, "reward", {"names": ["a"]}), Event(1, "reward", {}), section="evidence")
+    assert "the recording holds evidence of the reward functions (2 records)." in text
+
+
+def test_curves_of_evidence_are_offered_by_the_page_and_are_no_unknown_keys(tmp_path: Path) -> None:
+    with Recorder(tmp_path, environment=False) as recorder:
+        for step in range(20):
+            recorder.log({"reward": 0.5, "rewards/a/mean": 0.5, "foreshock/reward/a/mean": 0.5}, step=step)
+            recorder.log({"foreshock/batch/drift": 1.0, "foreshock/reward/a/unscored": 0.0}, step=step)
+    run = open_run(tmp_path)
+    analysis = analyze(run)
+    document = document_of(run, analysis)
+    assert document["run"]["unrecognised"] == []
+    assert not [name for name in document["signals"] if name.startswith("foreshock/")]
+    (block,) = re.findall(r'id="data">(.*?)</script>', page_of(document, run, analysis), flags=re.S)
+    panels = {panel["name"]: panel["label"] for panel in json.loads(block)["panels"]}
+    assert panels["foreshock/batch/drift"] == "Prompt Drift"
+    assert panels["foreshock/reward/a/unscored"] == "Unscored Share (a)"
+    assert "foreshock/reward/a/mean" not in panels, "the trainer logs it itself"
+    assert next(iter(panels)) == "reward_mean"
+
+
+def test_a_curve_of_evidence_can_be_asked_for_by_name(tmp_path: Path) -> None:
+    with Recorder(tmp_path, environment=False) as recorder:
+        for step in range(20):
+            recorder.log({"reward": 0.5, "foreshock/batch/seen_share": step / 20}, step=step)
+    run = open_run(tmp_path)
+    found = analyze(run, signals=["foreshock/batch/seen_share"]).signals["foreshock/batch/seen_share"]
+    assert (found.title, found.unit) == ("Prompts Seen Before", "fraction")

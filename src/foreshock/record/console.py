@@ -93,11 +93,8 @@ class ConsoleRecording:
     def _record(self) -> None:
         from foreshock.record._console_rows import ConsoleRows  # NumPy comes with it, after the command began
 
+        sys.argv = list(self._command)  # whose environment is recorded: not ours, but the command's
         with Recorder(self.folder) as recorder:
-            with recorder.quietly("command line"):
-                from foreshock.record.secrets import mask_arguments
-
-                recorder.describe(command=mask_arguments(list(self._command)))
             rows = ConsoleRows(lambda step, values: self._row(recorder, step, values), ordered=self._ordered)
             total: int | None = None
             while not isinstance(item := self._next(), int):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from foreshock.report._event_words import beside
+from foreshock.report._known_words import unchanged
 from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, one_line, pointer
 from foreshock.report._phrases import (
     change_sentence,
@@ -139,7 +140,7 @@ def anomalies(write: Writer) -> Told:
     main = [index for index in order if is_primary(document, index)]
     text = []
     for index in main[:_ANOMALIES]:
-        text += [change_sentence(write, index), *beside(write, index)]
+        text += [change_sentence(write, index), *beside(write, index), *unchanged(write, index)]
     if not main:
         text = nothing_significant(write)
     if len(main) > _ANOMALIES:

@@ -17,6 +17,7 @@ import numpy as np
 from foreshock import __version__
 from foreshock.analysis import Analysis, Change, SignalAnalysis
 from foreshock.diagnosis import OpenCause
+from foreshock.report._known import summaries
 from foreshock.report._recorded import kinds, near, told
 from foreshock.report.narrative import narrate, summarize
 from foreshock.run import Column, Run
@@ -54,6 +55,7 @@ def build(
         "quality": [dataclasses.asdict(quality) for quality in analysis.quality],
         "events": [dataclasses.asdict(event) for event in events],
         "event_kinds": [dataclasses.asdict(kind) for kind in about.values()],
+        "evidence": [dataclasses.asdict(one) for one in summaries(run.evidence)],
         "verdict": analysis.verdict,
         "reasons": list(analysis.reasons),
         "false_alarm_rate": analysis.false_alarm_rate,

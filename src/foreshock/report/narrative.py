@@ -1,16 +1,16 @@
 """The report in words, in the order people read such figures.
 
 Overview; axes and series; each chart by phases with its key data points; the other signals; key
-observations; interpretation; notable anomalies; recorded events; what would decide the cause; data quality.
-Each section is {"id", "title", "text", "table"}, its text a list of sentences from `_numbers.Writer`: every
-number they say is a field of the document.
+observations; interpretation; notable anomalies; recorded events and evidence; what would decide the cause;
+data quality. Each section is {"id", "title", "text", "table"}, its text a list of sentences from
+`_numbers.Writer`: every number they say is a field of the document.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from foreshock.report import _event_words, _findings, _meaning, _together
+from foreshock.report import _event_words, _findings, _known_words, _meaning, _together
 from foreshock.report._numbers import Document, Gap, Sentence, Writer, is_number, name_of, pointer, show_value
 from foreshock.report._phrases import (
     POINT_NAMES,
@@ -68,6 +68,7 @@ def narrate(document: Document) -> list[Section]:
         _section("interpretation", "Interpretation", _meaning.interpretation(write)),
         _section("anomalies", "Notable anomalies", *_findings.anomalies(write)),
         _section("events", "Recorded events", *_event_words.section(write)),
+        _section("evidence", "Recorded evidence", *_known_words.section(write)),
         _decide(write),
         _section("quality", "Data quality and repairs", *_findings.quality(write)),
     ]
