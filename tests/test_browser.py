@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from _builders import figure_curves
+from foreshock import Recorder
 from foreshock.demo import RUNS
 from foreshock.readers import open_run
 from foreshock.report import write
@@ -157,3 +159,68 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, repor
     phone.wait_for_selector("#charts canvas")
     assert phone.evaluate("document.documentElement.scrollWidth") <= 380
     phone.close()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a recorded run with an event at the onset of its fall, and fifty resumes."""
+    folder = tmp_path_factory.mktemp("recorded")
+    reward, length = figure_curves(3)
+    with Recorder(folder / "run", environment=False) as recorder:
+        for step in range(71):
+            metrics = {"reward": reward[step], "completions/mean_length": length[step]}
+            recorder.log({**metrics, "foreshock/batch/drift": 1.0}, step=step)
+            if 5 <= step < 55:
+                recorder.event("resumed", "The run was resumed.")
+            if step == 60:
+                recorder.event("reward_code_changed", "Reward code of <b>accuracy</b> changed.")
+    write(open_run(folder / "run"), folder, formats=["html"])
+    return folder / "report.html"
+
+
+def test_pointing_at_an_event_shows_what_was_recorded(browser: Any, recorded: Path) -> None:
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(recorded.as_uri())
+    page.wait_for_selector("#charts canvas")
+    assert page.inner_text("#events-say").endswith("ticks: 50 × resumed")
+    for chart in page.query_selector_all("#charts .u-over"):
+        box = chart.bounding_box()
+        page.mouse.move(box["x"] + box["width"] * 60 / 70, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)
+        assert page.inner_text("#events-say") == "60: Reward code of <b>accuracy</b> changed."
+        page.mouse.move(box["x"] + box["width"] * 66 / 70, box["y"] + box["height"] / 2)
+        page.wait_for_timeout(100)
+        assert "ticks" in page.inner_text("#events-say")
+    assert problems == []
+    page.close()
+
+
+def test_events_are_drawn_in_every_panel(browser: Any, recorded: Path) -> None:
+    """The dotted line of the event is darker than its surroundings, in a column where the curve is not."""
+    page = browser.new_page(viewport={"width": 1300, "height": 900}, color_scheme="light")
+    page.goto(recorded.as_uri())
+    page.wait_for_selector("#charts canvas")
+    page.click("#more summary")
+    page.check("#picker input[value='foreshock/batch/drift']")
+    page.wait_for_selector("#extra canvas")
+    dark = """canvas => {
+      const over = canvas.parentNode.querySelector(".u-over").getBoundingClientRect();
+      const there = canvas.getBoundingClientRect();
+      const scale = canvas.width / there.width;
+      const [top, height] = [(over.top - there.top) * scale, over.height * scale];
+      const count = (part) => {
+        const x = Math.round((over.left - there.left + over.width * part) * scale);
+        const pixels = canvas.getContext("2d").getImageData(x - 1, top, 3, height * 0.9).data;
+        let found = 0;
+        for (let i = 0; i < pixels.length; i += 4)
+          found += pixels[i + 3] > 80 && pixels[i] + pixels[i + 1] + pixels[i + 2] < 500;
+        return found;
+      };
+      return [count(60 / 70), count(57.5 / 70)];
+    }"""
+    for canvas in page.query_selector_all("#charts canvas, #extra canvas"):
+        at_event, beside = page.evaluate(dark, canvas)
+        assert at_event > 20 + beside
+    page.close()

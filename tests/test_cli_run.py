@@ -360,6 +360,19 @@ def test_a_second_attempt_goes_on_in_the_same_folder(tmp_path: Path) -> None:
     assert any(event.kind == "resumed" for event in open_run(tmp_path / "run").events)
 
 
+def test_no_secret_of_the_command_line_or_the_environment_is_stored(tmp_path: Path) -> None:
+    secrets = ["sk-abcdef0123456789abcdef01", "hf_AbCdEfGhIjKlMnOpQrStUvWxYz012345"]
+    environment = {**os.environ, "WANDB_API_KEY": secrets[1]}
+    run(
+        *python("pass", "--api-key", secrets[0], f"--token={secrets[1]}"),
+        out=tmp_path / "run",
+        env=environment,
+    )
+    stored = (tmp_path / "run" / "journal-0.jsonl").read_text()
+    assert "--api-key" in stored and "process_ended" in stored
+    assert not any(secret in stored for secret in secrets)
+
+
 def test_without_out_a_new_folder_is_made(tmp_path: Path) -> None:
     (tmp_path / "train it.py").write_text(f"print('''{VERL}''')")
     command = [*RUN, "--", sys.executable, "train it.py"]
