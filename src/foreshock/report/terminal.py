@@ -136,11 +136,11 @@ class _Summary:
         return [grid]
 
     def _recorded(self) -> tuple[list[str], int]:
-        """The events that the charts mark with a diamond, by step; what the others are."""
+        """The events that the charts mark with a diamond, by step, and what the others are; else nothing."""
         shown = sorted(self.events.lines[:_EVENTS], key=lambda line: line.step)
         lines = [f"{line.step}: {' '.join(line.texts)}" for line in shown]
         notes = [note.removeprefix("ticks: ") for note in self.events.notes[:1]]
-        return lines + notes, 0
+        return (lines + notes if lines else []), 0
 
     def _together(self) -> list[str]:
         """What is said about relations and is not in the overview already."""
