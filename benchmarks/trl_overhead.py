@@ -4,7 +4,7 @@
     python benchmarks/trl_overhead.py              # 16 prompts x 8 completions, then 64 x 8
     python benchmarks/trl_overhead.py --steps 60
 
-Real GRPO trainings on one CPU thread, of a model with about 0.2 million parameters and reward functions that
+Real GRPO trainings on one CPU thread, of a model with about 0.3 million parameters and reward functions that
 take no time: the least favourable case, as a model of useful size takes longer for a step while most of what
 recording costs depends on the number and length of prompts only. The callback measures its own hooks
 (`foreshock/seconds`, which is in every recording); what listening adds within the calls of reward functions

@@ -460,6 +460,21 @@ def test_functions_weights_and_sampling_that_change_within_a_run_are_events(tmp_
         assert changed["step"] == 3 and words in changed["text"], changed
 
 
+def test_a_layer_that_dies_in_the_training_is_an_event(tmp_path: Path) -> None:
+    def prune() -> None:
+        for parameter in trainer.model.model.layers[1].parameters():
+            parameter.data.zero_()
+            parameter.requires_grad_(False)
+
+    callback = ForeshockCallback(strict=True, model_every=1)
+    trainer = tiny.trainer(tmp_path, [callback, At(3, prune)])
+    trainer.train()
+    callback.close()
+    (zero,) = events(tmp_path / "foreshock", "layer_norm_zero")
+    assert zero["step"] == 3 and "layer 1 fell to 0" in zero["text"]
+    assert [event["step"] for event in events(tmp_path / "foreshock", "trainable_share_changed")] == [3]
+
+
 def test_a_folder_that_breaks_in_the_middle_does_not_disturb(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -142,21 +142,17 @@ class Recording:
             self._evidence.step(batches, step, self.quietly)
             with self.quietly("generation settings"):
                 self._look_at_generation(step)
-        if self._fingerprint is not None and not self._sharded():
+        if self._fingerprint is not None and not self._flattened():
             with self.quietly("model evidence"):
                 evidence = self._fingerprint.step(self._model, step, optimizer)
                 if evidence is not None:
                     self.recorder.evidence(evidence, step)
 
-    def _sharded(self) -> bool:
-        """Whether this process holds only a part of each parameter.
-
-        To ask the others for theirs would need all processes; that is no business of a recorder.
-        """
-        trainer = self._trainer
-        return bool(
-            getattr(trainer, "is_fsdp_enabled", False) or getattr(trainer, "is_deepspeed_enabled", False)
-        )
+    def _flattened(self) -> bool:
+        """Whether the parameters are parts of flat ones (FSDP 1), of which nothing can be told."""
+        state = getattr(getattr(self._trainer, "accelerator", None), "state", None)
+        plugin = getattr(state, "fsdp_plugin", None)
+        return plugin is not None and getattr(plugin, "fsdp_version", 1) == 1
 
     def _look_at_generation(self, step: int) -> None:
         settings = hf.generation_settings(self._trainer, self._args)
