@@ -76,7 +76,7 @@ class _Recording:
         if self._engine is None:
             from foreshock.record.engine import EngineWatch
 
-            self._engine = EngineWatch()
+            self._engine = EngineWatch(self.recorder.last("engine"))
         self.recorder.evidence(self._engine.step(weight_version=min(versions)), step)
 
 
