@@ -27,9 +27,10 @@ CORE = {
     "orjson",
 }  # markupsafe is a part of jinja2
 EXTRAS = {"pyarrow"}  # imported inside functions only
-# Frameworks that an integration plugs into: it imports only its own.
+# Frameworks that an integration plugs into, or whose objects it is given: it imports only its own.
 FRAMEWORKS = {
     "_hf_recording": {"torch", "transformers"},
+    "model": {"torch"},
     "trl": {"transformers", "trl"},
     "lightning": {"lightning", "lightning_utilities", "pytorch_lightning"},
 }
@@ -83,7 +84,7 @@ def test_modules_stay_short_and_import_only_what_is_declared(path: Path) -> None
     assert len(path.read_text().splitlines()) <= 500
     eager, lazy = _imports(path)
     allowed = set(sys.stdlib_module_names) | {"foreshock"} | CORE
-    if path.parent.name == "integrations":
+    if path.parent.name in ("integrations", "record"):
         allowed |= FRAMEWORKS.get(path.stem, set())
     assert eager <= allowed
     assert lazy <= allowed | EXTRAS
