@@ -110,6 +110,19 @@ def test_an_event_that_took_some_steps_to_be_sure_counts_from_the_first_of_them(
     assert sentence in document["summary"]
 
 
+def test_a_change_of_the_model_counts_from_the_look_before_it() -> None:
+    looks = [Event(step, "model", {}) for step in range(0, 71, 10)]
+    zero = event(70, "layer_norm_zero", "The norm of layer 3 fell to 0.")
+    (found,) = told([zero], looks)
+    assert (found.since, found.step) == (61, 70)
+    run = figure_run(events=(zero,), evidence=tuple(looks))
+    assert (
+        "about what began at step 61 or later: The norm of layer 3"
+        in document_of(run, figure_analysis())["summary"]
+    )
+    assert told([event(70, "reward_code_changed")], looks)[0].since == 70
+
+
 def test_the_most_telling_event_comes_first() -> None:
     events = [event(60, "checkpoint_saved"), event(62, "resumed"), event(60), event(61, "evaluated")]
     found = close_to(drop(), events)

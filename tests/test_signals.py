@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -354,3 +355,16 @@ def test_the_page_of_signals_is_made_from_the_dictionary() -> None:
     for framework in signals.frameworks():
         assert f"| `{framework}` |" in page
     assert (ROOT / "docs" / "signals.md").read_text() == page, "out of date, run `make docs`"
+
+
+def test_every_curve_of_evidence_that_stands_in_names_a_signal_there_is() -> None:
+    for name, curve in signals.evidence_curves().items():
+        assert name.startswith("foreshock/") and curve.title and curve.meaning
+        assert not curve.fills or curve.fills in signals.catalogue(), name
+
+
+def test_recorded_names_are_in_the_table_of_evidence() -> None:
+    """What the recorder's pieces write is known by title; a new curve needs an entry."""
+    source = "".join(path.read_text() for path in (ROOT / "src/foreshock/record").glob("*.py"))
+    for name in re.findall(r'"(foreshock/[a-z_]+/[a-z_]+)"', source):
+        assert signals.evidence_signal(name) is not None, name

@@ -86,7 +86,7 @@ def _in_view(run: Run) -> tuple[Recorded, ...]:
         return ()
     first, last = int(run.steps[0]), int(run.steps[-1])
     air = _AIR * (last - first)
-    return tuple(event for event in told(run.events) if first - air <= event.step <= last + air)
+    return tuple(event for event in told(run.events, run.evidence) if first - air <= event.step <= last + air)
 
 
 def _line(step: int, events: Sequence[Recorded]) -> Line:

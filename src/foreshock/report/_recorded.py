@@ -6,6 +6,7 @@ kind come so often, or the onset is so uncertain, that it comes about by chance.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -22,6 +23,7 @@ ROUTINE = frozenset(
 )
 _FEW = 3  # events of a kind that deserve to be named within a step of a change, however short the run
 _CHANCE = 0.2  # any other match is named as a hint only if it comes about by chance more seldom than this
+_OF_THE_MODEL = ("layer_", "model_", "dtype_", "trainable_", "optimizer_")  # kinds of its fingerprint
 _LOOKS = 64  # steps that an event may take to be sure
 _TEXT = 400  # characters of an event's sentence
 
@@ -83,8 +85,12 @@ def words(kind: str) -> str:
     return one_line(kind.replace("_", " ")) or "event"
 
 
-def told(events: Iterable[Event]) -> tuple[Recorded, ...]:
-    """The events by step, those that several processes recorded alike put together."""
+def told(events: Iterable[Event], evidence: Iterable[Event] = ()) -> tuple[Recorded, ...]:
+    """The events by step, those that several processes recorded alike put together.
+
+    `evidence` tells of pieces that look only every few steps since when a change may have been there.
+    """
+    looks = sorted({record.step for record in evidence if record.kind == "model"})
     processes: dict[tuple[int, str, str], list[str]] = {}
     since: dict[tuple[int, str, str], int] = {}
     for event in sorted(events, key=lambda event: event.step):
@@ -92,12 +98,22 @@ def told(events: Iterable[Event]) -> tuple[Recorded, ...]:
         names = processes.setdefault(key, [])
         if "process" in event.payload:
             names.append(one_line(event.payload["process"]))
-        took = event.payload.get("steps")  # evidence of a drift says how many steps it looked at
-        since[key] = event.step - took + 1 if type(took) is int and 0 < took <= _LOOKS else event.step
+        since[key] = _since(event, looks)
     return tuple(
         Recorded(*key, key[1] in ROUTINE, tuple(dict.fromkeys(names)), since[key])
         for key, names in processes.items()
     )
+
+
+def _since(event: Event, looks: Sequence[int]) -> int:
+    """First of the steps that an event is about."""
+    took = event.payload.get("steps")  # a drift of the prompts says how many steps it looked at
+    if type(took) is int and 0 < took <= _LOOKS:
+        return event.step - took + 1
+    place = bisect_left(looks, event.step)
+    if event.kind.startswith(_OF_THE_MODEL) and place and event.step - looks[place - 1] <= _LOOKS:
+        return looks[place - 1] + 1  # it was still well when the model was looked at before
+    return event.step
 
 
 def sentence(event: Event) -> str:

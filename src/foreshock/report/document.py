@@ -39,7 +39,7 @@ def build(
         causes: what `foreshock.diagnosis.open_causes(run, analysis)` says.
         to_log: (signal, why) pairs of what is not logged and would tell the causes apart.
     """
-    events = told(run.events)
+    events = told(run.events, run.evidence)
     about = kinds(events)
     document: dict[str, Any] = {
         "schema": SCHEMA,

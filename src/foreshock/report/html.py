@@ -188,7 +188,7 @@ def _evidence(run: Run) -> dict[str, SignalAnalysis]:
 def _events(run: Run, analysis: Analysis) -> dict[str, Any]:
     """What the script needs to mark what was recorded, and to tell it where the cursor is."""
     marks = event_marks(run, analysis.changes)
-    events = told(run.events)
+    events = told(run.events, run.evidence)
     about = kinds(events)
     ranks = {kind: one.count + (_EVENTS if one.routine else 0) for kind, one in about.items()}
     parts = ["diamonds and ticks mark recorded events; point at one to read it"]
