@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -216,6 +217,15 @@ def test_a_removed_folder_is_made_anew_and_the_loss_is_known(
     read = foreshock.open_run(folder)
     assert read.steps.tolist() == list(range(10, 15))
     assert [note.count for note in read.notes if note.kind == "lost-rows"] == [10]
+
+
+def test_a_folder_removed_just_before_the_end_is_known_too(tmp_path: Path) -> None:
+    run = Recorder(tmp_path / "run", environment=False)
+    run.log({"reward": 1.0}, step=0)
+    shutil.rmtree(tmp_path / "run")
+    run.log({"reward": 1.0}, step=1)
+    run.close()
+    assert run.lost == 2
 
 
 def test_nothing_raises_into_the_training(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

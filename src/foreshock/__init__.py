@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from foreshock.analysis import analyze as analyze
     from foreshock.analysis import change_points as change_points
     from foreshock.errors import ForeshockError as ForeshockError
+    from foreshock.integrations.taps import tap as tap
     from foreshock.readers import open_run as open_run
     from foreshock.record import Recorder as Recorder
     from foreshock.report import write as write
@@ -24,6 +25,7 @@ _EXPORTS = {
     "analyze": "foreshock.analysis",
     "change_points": "foreshock.analysis",
     "open_run": "foreshock.readers",
+    "tap": "foreshock.integrations.taps",
     "write": "foreshock.report",
 }
 __all__ = sorted([*_EXPORTS, "__version__"])  # noqa: PLE0605

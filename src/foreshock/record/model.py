@@ -24,7 +24,7 @@ _STACK = re.compile(r"(?:^|.*\.)(?:layers|h|blocks|layer|block)\.(\d+)$")
 # more than this many times the largest move of any layer before.
 _MOVE = 0.02
 _TIMES = 4.0
-_FIRST_MOVE = 0.25  # what a jump takes while fewer than `_PAST` moves are known
+_FIRST_MOVE = math.log(8)  # while fewer than `_PAST` moves are known: a model from scratch triples its norms
 _PAST = 5
 _TOLD = 4
 

@@ -179,6 +179,7 @@ class Recorder:
         if self.closed or os.getpid() != self._pid:  # a forked worker ends, not the run
             return
         atexit.unregister(self.close)
+        self._look_again = 0.0  # the last lines must not go into a file that is gone
         with self.quietly("close"):
             end = {"time": time.time(), "rows": self.rows, "lost": self.lost}
             self._write(line({"end": {**end, **({"error": error} if error else {})}}))
