@@ -17,7 +17,7 @@ import sys
 import time
 import timeit
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from hypothesis import strategies as st
 from foreshock.record import _code_files
 from foreshock.record._code import hash_of, reached
 from foreshock.record.evidence import Change
+from foreshock.record.evidence import Evidence
 from foreshock.record.rewards import RewardWatch
 
 NAN = float("nan")
@@ -651,3 +652,21 @@ def test_names_are_given_or_made_different() -> None:
     watch = RewardWatch([accuracy, accuracy, lambda: []], ["a"])
     assert watch.names == ["a", "accuracy", "<lambda>"]
     assert RewardWatch([accuracy] * 3).names == ["accuracy", "accuracy_2", "accuracy_3"]
+
+
+def test_another_function_under_the_same_name_is_changed_code() -> None:
+    def first(completions: list[str]) -> list[float]:
+        return [float(len(text)) for text in completions]
+
+    def second(completions: list[str]) -> list[float]:
+        return [2.0 + text.count("a") for text in completions]
+
+    def step_of(function: Callable[..., Any], before: Mapping[str, Any] | None) -> Evidence:
+        watch = RewardWatch([function], ["accuracy"], before=before)
+        watch.functions[0](["a"])
+        return watch.step()
+
+    seen = step_of(first, None)
+    assert step_of(first, seen.data).changes == ()
+    (change,) = step_of(second, seen.data).changes
+    assert change.kind == "reward_code_changed" and "second" in change.text

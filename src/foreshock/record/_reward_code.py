@@ -73,6 +73,8 @@ class RewardCode:
         for name, hashes in self._hashes.items():
             old = _mapping(_mapping(before.get("code")).get(name)) if comparable else {}
             different = _different(old, hashes)
+            if old and not (old.keys() & hashes.keys()) and not (set(old.values()) & set(hashes.values())):
+                different = list(hashes)  # another function altogether, under the same name
             places.update({path: _file(self._codes[name][path]) for path in different})
             if different:
                 changed[name] = different
