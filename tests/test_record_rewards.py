@@ -28,8 +28,7 @@ from hypothesis import strategies as st
 
 from foreshock.record import _code_files
 from foreshock.record._code import hash_of, reached
-from foreshock.record.evidence import Change
-from foreshock.record.evidence import Evidence
+from foreshock.record.evidence import Change, Evidence
 from foreshock.record.rewards import RewardWatch
 
 NAN = float("nan")
