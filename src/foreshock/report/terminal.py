@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -203,7 +204,8 @@ class _Summary:
             "p",
             "% back",
         )
-        return _table(heads, rows, left={0, 1})
+        spare = ("% of gain", "% back", "x noise")
+        return _table(heads, rows, left={0, 1}, width=self.width, spare=spare)
 
     def _causes(self) -> tuple[list[str], int]:
         causes = self.document["causes"]
@@ -220,13 +222,30 @@ class _Summary:
         return notes[:_NOTES], max(len(notes) - _NOTES, 0)
 
 
-def _table(heads: Sequence[str], rows: Sequence[Iterable[Text]], *, left: set[int]) -> Table | None:
-    """A table without lines; None without rows."""
+def _table(
+    heads: Sequence[str],
+    rows: Sequence[Iterable[Text]],
+    *,
+    left: set[int],
+    width: int = 10_000,
+    spare: Sequence[str] = (),
+) -> Table | None:
+    """A table without lines; None without rows. Where it is too wide, columns of `spare` go one by one."""
     if not rows:
         return None
+    cells = [list(row) for row in rows]
+    widths = [
+        max(cell_len(head), *(row[index].cell_len for row in cells)) for index, head in enumerate(heads)
+    ]
+    kept = list(range(len(heads)))
+    for head in spare:
+        if sum(widths[index] + 1 for index in kept) > width:
+            kept.remove(heads.index(head))
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", show_edge=False)
-    for index, head in enumerate(heads):
-        table.add_column(head, justify="left" if index in left else "right", no_wrap=index not in left)
-    for row in rows:
-        table.add_row(*row)
+    for index in kept:
+        table.add_column(
+            heads[index], justify="left" if index in left else "right", no_wrap=index not in left
+        )
+    for row in cells:
+        table.add_row(*(row[index] for index in kept))
     return table
