@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from foreshock.report.term_chart import render
 
 
-def rows(steps: object, y: object, **options: bool) -> list[str]:
+def rows(steps: object, y: object, **options: Any) -> list[str]:
     text = render(
         np.asarray(steps, dtype=np.int64),
         np.asarray(y, dtype=float),
