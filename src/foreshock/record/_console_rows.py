@@ -44,14 +44,20 @@ class ConsoleRows:
             ordered: whether a progress bar is redrawn right after its row. Not so where programs hold back
                 what they print and not what they draw.
         """
-        self.total: int | None = None
-        """Steps that the training will have, as far as the output says so."""
+        self._stated: int | None = None  # total steps, said in so many words
         self._streams: dict[int, _Stream] = {}
         self._steps = _Steps(take, ordered)
         self._pairs = _Pairs(take)
         self._take = take
         self._keys: Counter[frozenset[str]] = Counter()  # of dicts, to tell rows from dicts in a completion
         self._form = ""  # "verl" or "dicts" once such a row was seen: lines of pairs are then no rows
+
+    @property
+    def total(self) -> int | None:
+        """Steps that the training will have, as far as the output says so."""
+        if self._form == "dicts":
+            return self._stated or self._steps.total
+        return self._stated or self._pairs.total
 
     def feed(self, stream: int, data: bytes, now: float) -> None:
         """Take what was written to a stream; half a line waits for the rest."""
@@ -60,6 +66,7 @@ class ConsoleRows:
             self._line(stream, line, now)
         if bar := source.drawn():
             self._bar(stream, bar, now)
+        self._steps.settle(now)
 
     def lost(self, stream: int) -> None:
         """Say that output of a stream is missing here: the line before and the one after are torn."""
@@ -91,13 +98,12 @@ class ConsoleRows:
             if not line[bar.end :].strip():
                 return
         elif "Total optimization" in line and (declared := _DECLARED.search(line)):
-            self._steps.declared = self.total = int(declared[1].replace(",", ""))
+            self._steps.declared = self._stated = int(declared[1].replace(",", ""))
         if found := verl_console.row_of(line):
             self._form = "verl"
             self._take(int(found[0]), found[1])
         elif not self._dicts(stream, line, now) and not self._form:
             self._pairs.line(line)
-            self.total = self.total or self._pairs.total
 
     def _bar(self, stream: int, bar: Bar, now: float) -> None:
         source = self._stream(stream)
@@ -114,7 +120,7 @@ class ConsoleRows:
             if not self._usual(values):
                 continue
             step, total = trl_console.stated_step(values, found)
-            self.total = total or self.total or self._steps.total
+            self._stated = total or self._stated
             self._form = self._form or "dicts"
             self._steps.row(values, step, now)
         return bool(rows) or dicts.pending
@@ -188,7 +194,8 @@ class _Steps:
         self.declared = 0
         self._take = take
         self._ordered = ordered
-        self._waiting: deque[tuple[float, dict[str, float]]] = deque()
+        self._waiting: deque[tuple[float, dict[str, float], dict[int, int]]] = deque()
+        """When each row came, the row, and where the bars were then."""
         self._bars: dict[int, _Bars] = {}
         self._owed = 0  # rows that did not wait for their redraw any longer
         self._last = 0
@@ -227,10 +234,10 @@ class _Steps:
         if step is not None:
             self._give(int(step), values)
             return
-        bar = self._bars.get(self.total or 0)
-        if self._ordered or bar is None or not bar.drawn:
+        if self._ordered:
             self._hand_on()  # no redraw came between an earlier row and this one, and none will
-        self._waiting.append((now, values))
+        places = {total: bars.value for total, bars in self._bars.items()}
+        self._waiting.append((now, values, places))
         self.settle(now)
 
     def settle(self, now: float) -> None:
@@ -238,19 +245,21 @@ class _Steps:
         bars = self._bars.get(self.total or 0)
         while self._waiting and bars and bars.redraws:
             self._give(bars.redraws.popleft(), self._waiting.popleft()[1])
-        if self._waiting and (not self._bars or now - self._waiting[0][0] > _PATIENCE):
+        if self._ordered and not self._bars:
             self._hand_on()
+        while self._waiting and now - self._waiting[0][0] > _PATIENCE:
+            self._hand_on(1)
 
     def close(self) -> None:
         self._hand_on()
 
-    def _hand_on(self) -> None:
-        """Pass on all that wait, at the place of the bar or counted."""
+    def _hand_on(self, most: int | None = None) -> None:
+        """Pass on rows that wait, at the place where the bar was when they came, or counted."""
         bars = self._bars.get(self.total or 0)
-        while self._waiting:
-            _, values = self._waiting.popleft()
+        for _ in range(len(self._waiting) if most is None else most):
+            _, values, places = self._waiting.popleft()
             self._owed += bool(bars and bars.drawn) and not self._ordered
-            step = bars.value if bars else 0
+            step = places.get(bars.total, 0) if bars else 0
             if trl_console.is_training(values):
                 step = max(step, self._last + 1)
             self._give(max(step, self._last), values)
