@@ -138,7 +138,7 @@ def draw_labels(
 
 
 def _label_events(ax: Axes, curve: Curve, space: FreeSpace, look: Look, renderer: RendererBase) -> None:
-    """Name the first events beside the foot of their lines, where that covers nothing; count the ticks."""
+    """Name the first events beside the foot of their lines, where that covers nothing."""
     left, right = ax.get_xlim()
     feet = [(event.step - left) / (right - left) * space.width for event in curve.events.lines]
     for x in feet:
@@ -148,9 +148,6 @@ def _label_events(ax: Axes, curve: Curve, space: FreeSpace, look: Look, renderer
         space.add_box(Box(0, 0, space.width, _TICK * space.height))
     for event, x in list(zip(curve.events.lines, feet, strict=True))[: look.labels]:
         _write(ax, event.name, space, (x, 0), look, renderer, optional=True)
-    for words in curve.events.notes:
-        if _write(ax, words, space, (space.width, 0), look, renderer, optional=True):
-            break
 
 
 def _fitting(ax: Axes, change: Change, look: Look) -> str:

@@ -86,7 +86,9 @@ def draw(
     look = look_of(size, theme)
     marks = event_marks(run, analysis.changes)
     with settings():
-        figure, axes = layout(names, measures, look, _heading(run, measures), noted=bool(smooth))
+        words = [f"thin: as logged; thick: centred median of {smooth} steps"] if smooth else []
+        words += marks.notes[-1:] if size == "column" else marks.notes[:1]
+        figure, axes = layout(names, measures, look, _heading(run, measures), noted=bool(words))
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
         for position, (name, ax) in enumerate(zip(names, axes, strict=True)):
             curve = Curve(
@@ -100,8 +102,8 @@ def draw(
                 marks,
             )
             draw_panel(ax, curve, look, smooth=smooth, renderer=renderer)
-        if smooth:
-            note(figure, f"thin: as logged; thick: centred median of {smooth} steps", look)
+        if words:
+            note(figure, "; ".join(words), look)
     return figure
 
 
