@@ -70,6 +70,7 @@ def test_a_zeroed_layer_is_named_with_its_step() -> None:
     found = look(fingerprint, model, 60)
     assert kinds(found) == ["layer_norm_zero"]
     assert found.changes[0].text.startswith("The norm of layer 2 fell to 0 at step 60; it was ")
+    assert found.changes[0].data["steps"] == 1  # since the look before
 
 
 def test_a_removed_layer_changes_the_structure() -> None:

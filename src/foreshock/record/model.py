@@ -13,6 +13,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from foreshock.record.evidence import Change, Evidence
@@ -41,6 +42,7 @@ class ModelFingerprint:
         self._before: dict[str, Any] = dict(before or {})
         self._every = every
         self._looked = False
+        self._step = 0
         self._moves: list[float] = []
         self._gone: set[str] = set()
 
@@ -65,6 +67,10 @@ class ModelFingerprint:
         now["optimizer"] = _optimizer(optimizer)
         first = not self._looked
         changes = tuple(self._changes(now, step, between_attempts=first))
+        if not first and step > self._step:  # it happened in one of the steps since the look before
+            window = {"steps": step - self._step}
+            changes = tuple(replace(change, data={**change.data, **window}) for change in changes)
+        self._step = step
         before, self._before, self._looked = self._before, now, True
         # What did not change is not repeated.
         told = {
