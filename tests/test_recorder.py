@@ -473,3 +473,15 @@ def test_evidence_fills_signals_that_the_trainer_does_not_log_and_is_never_taken
     with Recorder(tmp_path / "b", environment=False, strict=True) as run:
         run.evidence(Evidence("reward", {}, {"foreshock/reward/only/mean": 0.5}), step=1)
     assert foreshock.open_run(tmp_path / "b").series["reward_mean"].tolist() == [0.5]
+
+
+def test_a_script_may_change_its_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    run = Recorder("run", environment=False)
+    run.log({"reward": 1.0}, step=0)
+    shutil.rmtree("run")
+    monkeypatch.chdir("elsewhere")
+    run.log({"reward": 1.0}, step=1)
+    run.close()
+    assert (tmp_path / "run" / "journal-0.jsonl").exists() and not any((tmp_path / "elsewhere").iterdir())

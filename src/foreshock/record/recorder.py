@@ -68,7 +68,7 @@ class Recorder:
             facts: what is known about the run: `total_steps`, `prompts_per_step`, `group_size`, `model`,
                 `units={"reward": "points"}`, ...
         """
-        self.path = Path(path)
+        self.path = Path(os.path.abspath(path))  # a script may change its working directory later
         self.process = _safe_name(str(process if process is not None else _rank()))
         self.strict = strict
         self.lost = 0
@@ -78,7 +78,7 @@ class Recorder:
         self.attempt = 1
         self.closed = False
         self._pid = os.getpid()
-        self._id = id or self.path.resolve().name
+        self._id = id or self.path.name
         self._facts: dict[str, Any] = {}
         self._journal = Journal(self.path, f"journal-{self.process}", fsync)
         self._step = -1
