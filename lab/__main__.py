@@ -1,0 +1,26 @@
+"""`python -m lab COMMAND ...`: one command per stage."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+COMMANDS = {
+    "warmstart": "teach the policy to guess and check; writes lab/checkpoints/TASK.safetensors",
+    "run": "train with GRPO, with or without a fault; writes a run folder",
+}
+
+
+def main() -> None:
+    """Hand the arguments to the module of the command."""
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        print("usage: python -m lab COMMAND [--help]\n")
+        print("\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items()))
+        raise SystemExit(0 if sys.argv[1:] in ([], ["--help"], ["-h"]) else 2)
+    importlib.import_module(f"lab.{sys.argv[1]}").main(sys.argv[2:])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported; runs repeat bit for bit
+    main()

@@ -1,0 +1,67 @@
+"""What a task is: problems, demonstrations to start from, rewards, and a scorer that the trainer never sees.
+
+A task is a module-level object with the methods below; `TASKS` lists them. Countdown is the first. A second
+one needs a file like countdown.py, a line here and a warm-started checkpoint.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One prompt.
+
+    Attributes:
+        words: the prompt, in words of the task's vocabulary.
+        label: what the reward functions are told that the answer must give; a fault may make it wrong.
+        truth: what it really must give.
+        pool: which pool of problems it was drawn from ("train", "hard", "easy", "probe").
+        source: the shard of the data set that it came from.
+        ease: how easy it is, 0 to 1; in Countdown the share of attempts that solve it.
+        columns: whatever else the reward functions need.
+    """
+
+    words: tuple[str, ...]
+    label: int
+    truth: int
+    pool: str
+    source: str
+    ease: float
+    columns: dict[str, Any] = field(default_factory=dict)
+
+
+class Task(Protocol):
+    """A task; all randomness comes from the generator that is handed in."""
+
+    name: str
+    words: tuple[str, ...]
+    """The vocabulary; "<pad>" is the first word, "<eos>" ends a completion."""
+
+    def problem(self, rng: random.Random, pool: str = "train") -> Problem:
+        """Draw a problem."""
+
+    def demonstration(self, rng: random.Random, problem: Problem) -> tuple[list[str], list[float]]:
+        """A completion to imitate, with a weight for each of its words."""
+
+    def format_reward(self, completions: list[str], **columns: Any) -> list[float]:
+        """1.0 for each completion that keeps the form."""
+
+    def accuracy_reward(self, completions: list[str], **columns: Any) -> list[float]:
+        """1.0 for each completion whose answer is right."""
+
+    def solved(self, problem: Problem, completion: str) -> bool:
+        """The independent scorer: other code than the reward, and the true label."""
+
+
+def find(name: str) -> Task:
+    """The task of a name."""
+    from lab.countdown import COUNTDOWN
+
+    tasks: dict[str, Task] = {COUNTDOWN.name: COUNTDOWN}
+    if name not in tasks:
+        raise SystemExit(f"no task {name!r}; there is {', '.join(tasks)}")
+    return tasks[name]
