@@ -12,6 +12,8 @@ from typing import Any
 
 import orjson
 
+from foreshock.record.secrets import mask_text
+
 _TEXT = 2000  # characters kept of a value that JSON has no form for
 _DEPTH = 20
 
@@ -59,6 +61,8 @@ def _numbers(metrics: Mapping[Any, Any]) -> tuple[dict[str, Any], list[str]]:
             refused += [f"{key}/{name}" for name in bad]
         elif value is not None:
             try:
+                if isinstance(value, str):
+                    value = mask_text(value)
                 kept[str(key)] = _plain(value if isinstance(value, (int, float, str)) else _scalar(value), 0)
             except TypeError:
                 refused.append(str(key))
