@@ -9,6 +9,8 @@ import sys
 COMMANDS = {
     "warmstart": "teach the policy to guess and check; writes lab/checkpoints/TASK.safetensors",
     "run": "train with GRPO, with or without a fault; writes a run folder",
+    "figure": "train without faults and draw length and reward",
+    "faults": "list the faults with their causes and doses",
 }
 
 

@@ -28,6 +28,7 @@ TOP = 60
 SHARDS = ("shard-0", "shard-1", "shard-2", "shard-3")
 GIVE_UP = 0.07
 BROKEN = 0.16
+LONGEST = 30  # attempts
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _POOLS = {"train": (0.10, 1.0), "hard": (0.0, 0.06), "easy": (0.25, 1.0), "probe": (0.10, 1.0)}
 _ANSWER = re.compile(r"<answer> \( (\d+) ([+*-]) (\d+) \) ([+*-]) (\d+) ")
@@ -69,7 +70,7 @@ class Countdown:
     """The task; see the head of this file."""
 
     name = "countdown"
-    words = (
+    words: tuple[str, ...] = (
         *("<pad>", "<bos>", "<eos>", "<think>", "</think>", "<answer>", "</answer>", "use", "make", "try"),
         *("=", "vs", "yes", "no", "+", "-", "*", "(", ")"),
         *map(str, range(TOP + 1)),
@@ -89,9 +90,7 @@ class Countdown:
             columns={"numbers": tuple(shuffled)},
         )
 
-    def demonstration(
-        self, rng: random.Random, problem: Problem, longest: int = 30
-    ) -> tuple[list[str], list[float]]:
+    def demonstration(self, rng: random.Random, problem: Problem) -> tuple[list[str], list[float]]:
         """Guess and check; the words that carry the arithmetic and the verdict weigh more."""
         words: list[str] = []
         weights: list[float] = []
@@ -102,7 +101,7 @@ class Countdown:
             words += ["try", f"{a}", first, f"{b}", "=", f"{middle}", second, f"{c}", "=", f"{result}", "vs"]
             words += [f"{problem.truth}", "yes" if solved else "no"]
             weights += [1, 1, 1, 1, 1, 4, 1, 1, 1, 4, 1, 1, 8 if solved else 4]
-            if solved or rng.random() < GIVE_UP or count == longest:
+            if solved or rng.random() < GIVE_UP or count == LONGEST:
                 break
         answer = [
             "</think>",

@@ -61,7 +61,7 @@ class Attention(nn.Module):
         )
         q, k = rotate(q, cosines, sines), rotate(k, cosines, sines)
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.o_proj(mixed.transpose(1, 2).flatten(2))
+        return functional.linear(mixed.transpose(1, 2).flatten(2), self.o_proj.weight)
 
 
 class FeedForward(nn.Module):
@@ -75,7 +75,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., WIDTH) to the same."""
-        return self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        hidden = functional.silu(self.gate_proj(x)) * self.up_proj(x)
+        return functional.linear(hidden, self.down_proj.weight)
 
 
 class Layer(nn.Module):
@@ -89,7 +90,8 @@ class Layer(nn.Module):
     def forward(self, x: Tensor, cosines: Tensor, sines: Tensor) -> Tensor:
         """(rows, positions, WIDTH) to the same."""
         x = x + self.self_attn(self.input_layernorm(x), cosines, sines)
-        return x + self.mlp(self.post_attention_layernorm(x))
+        x = x + self.mlp(self.post_attention_layernorm(x))
+        return x
 
 
 class Decoder(nn.Module):
@@ -100,6 +102,11 @@ class Decoder(nn.Module):
         self.embed_tokens = nn.Embedding(vocabulary, WIDTH)
         self.layers = nn.ModuleList(Layer() for _ in range(LAYERS))
         self.norm = Norm()
+
+    @property
+    def blocks(self) -> list[Layer]:
+        """The layers, as what they are."""
+        return [layer for layer in self.layers if isinstance(layer, Layer)]
 
 
 class Policy(nn.Module):
@@ -116,7 +123,7 @@ class Policy(nn.Module):
         """Token ids (rows, positions) to logits (rows, positions, vocabulary); pad on the right."""
         cosines, sines = rotation(tokens.shape[1])
         x = self.model.embed_tokens(tokens)
-        for layer in self.model.layers:
+        for layer in self.model.blocks:
             x = layer(x, cosines, sines)
         return functional.linear(self.model.norm(x), self.model.embed_tokens.weight)
 

@@ -6,7 +6,6 @@ runs that sample with the same seed differ only where their probabilities differ
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lab.policy import HEADS, SIZE, WIDTH, Policy, rotate, rotation
+from lab.policy import HEADS, SIZE, WIDTH, Layer, Policy, rotate, rotation
 
-_DROP = 0.85  # compact the cache when no more than this share of its rows is still alive
+_DROP = 0.8  # compact the cache when no more than this share of its rows is still alive
 
 
 @dataclass
@@ -67,11 +66,11 @@ class _Fused:
                 ).T.contiguous(),
                 layer.mlp.down_proj.weight.detach().T.contiguous(),
             )
-            for layer in model.layers
+            for layer in model.blocks
         ]
 
 
-def _three(layer: torch.nn.Module) -> tuple[torch.nn.Linear, ...]:
+def _three(layer: Layer) -> tuple[torch.nn.Linear, ...]:
     return layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj
 
 
@@ -106,17 +105,18 @@ def sample(
     ends = starts + longest
     finished = torch.zeros(rows, dtype=torch.bool)
     alive = torch.arange(rows)
-    caches = [torch.zeros(2, rows, HEADS, total, SIZE) for _ in fused.layers]
+    caches = [torch.empty(2, rows, HEADS, total, SIZE) for _ in fused.layers]
     turns = rotation(total)
     noise = torch.Generator().manual_seed(seed)
     last = total
     for place in range(total - 1):
         logits = _one(fused, tokens[alive, place], caches, place, turns)
-        gumbel = torch.empty(rows, vocabulary).exponential_(generator=noise).log_() if temperature else None
+        uniform = torch.rand(rows, vocabulary, generator=noise)
         if place + 1 < shortest:  # all rows are still within their prompts
             continue
         log_probs = (logits / (temperature or 1.0)).log_softmax(-1)
-        drawn = (log_probs - gumbel[alive] if gumbel is not None else log_probs).argmax(-1)
+        gumbel = uniform[alive].log_().neg_().log_() if temperature else 0.0
+        drawn = (log_probs - gumbel).argmax(-1)
         open_ = place + 1 >= starts[alive]  # the others are still within their prompts
         drawn = torch.where(open_, drawn, tokens[alive, place + 1])
         tokens[alive, place + 1] = drawn
@@ -131,8 +131,9 @@ def sample(
         if kept == 0:
             last = place + 2
             break
-        if kept < _DROP * caches[0].shape[1]:
-            caches = [cache[:, stay] for cache in caches]
+        if kept < _DROP * len(alive):
+            for cache in caches:
+                cache[:, :kept, :, : place + 1] = cache[:, : len(alive)][:, stay, :, : place + 1]
             alive = alive[stay]
     # Rows that ended but were not dropped yet went on drawing: what they drew is no part of the completion.
     rollout = Rollout(tokens[:, :last], starts, ends, logps[:, : last - 1], finished)
@@ -149,11 +150,11 @@ def _one(
     cosines, sines = turns[0][place], turns[1][place]
     for (norm, qkv, out, norm_after, gate_up, down), cache in zip(fused.layers, caches, strict=True):
         q, k, v = (functional.rms_norm(x, (WIDTH,), norm, 1e-6) @ qkv).view(-1, 3, HEADS, SIZE).unbind(1)
-        cache[0, :, :, place] = rotate(k, cosines, sines)
-        cache[1, :, :, place] = v
-        keys, values = cache[0, :, :, : place + 1], cache[1, :, :, : place + 1]
-        scores = torch.matmul(keys, rotate(q, cosines, sines)[..., None]).squeeze(-1) / math.sqrt(SIZE)
-        mixed = torch.matmul(scores.softmax(-1)[..., None, :], values)
+        rows = cache[:, : len(tokens)]
+        rows[0, :, :, place] = rotate(k, cosines, sines)
+        rows[1, :, :, place] = v
+        keys, values = rows[:, :, :, : place + 1]
+        mixed = functional.scaled_dot_product_attention(rotate(q, cosines, sines)[:, :, None], keys, values)
         x = x + mixed.reshape(-1, WIDTH) @ out
         gate, up = (functional.rms_norm(x, (WIDTH,), norm_after, 1e-6) @ gate_up).chunk(2, -1)
         x = x + (functional.silu(gate) * up) @ down

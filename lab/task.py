@@ -7,6 +7,7 @@ one needs a file like countdown.py, a line here and a warm-started checkpoint.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -50,8 +51,9 @@ class Task(Protocol):
     def format_reward(self, completions: list[str], **columns: Any) -> list[float]:
         """1.0 for each completion that keeps the form."""
 
-    def accuracy_reward(self, completions: list[str], **columns: Any) -> list[float]:
-        """1.0 for each completion whose answer is right."""
+    @property
+    def accuracy_reward(self) -> Callable[..., list[float]]:
+        """Of completions and the columns that the task needs: 1.0 for each whose answer is right."""
 
     def solved(self, problem: Problem, completion: str) -> bool:
         """The independent scorer: other code than the reward, and the true label."""

@@ -26,7 +26,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lab.policy import CHECKPOINTS, Words, load, logps
+from lab.policy import CHECKPOINTS, Layer, Words, load, logps
 from lab.sampler import Rollout, sample
 from lab.task import Problem, find
 
@@ -130,16 +130,15 @@ class Training:
             temperature=self.temperature,
         )
         completions = self.texts(rollout)
-        columns = {
+        columns: dict[str, list[Any]] = {
             "label": [problem.label for problem in problems],
             "source": [problem.source for problem in problems],
             **{name: [problem.columns[name] for problem in problems] for name in problems[0].columns},
         }
         scores = {name: function(completions, **columns) for name, function in self.rewards.items()}
-        total = sum(
-            self.weights[name] * torch.tensor([0.0 if value is None else float(value) for value in values])
-            for name, values in scores.items()
-        )
+        total = torch.zeros(len(problems))
+        for name, values in scores.items():
+            total += self.weights[name] * torch.tensor([float(value or 0.0) for value in values])
         advantages = self.advantages(total.view(-1, options.group)).reshape(-1)
         texts = [" ".join(prompt) for prompt in prompts]
         return Batch(step, problems, texts, completions, rollout, scores, total, advantages, columns)
@@ -148,19 +147,23 @@ class Training:
         """The policy-gradient updates of one batch."""
         options, rollout, mask = self.options, batch.rollout, batch.rollout.mask
         count = mask.sum()
-        chunks, weights = self.chunks(rollout), self.token_weights(rollout)
+        idle = not options.beta and not options.entropy_bonus  # then rows without advantage teach nothing
+        silent = (batch.advantages == 0) & idle
+        chunks, weights = self.chunks(rollout, silent.tolist()), self.token_weights(rollout)
         old: list[Tensor] = []
         reference: list[Tensor] = []
         sums: dict[str, float] = dict.fromkeys(("loss", "entropy", "kl", "low", "high", "region"), 0.0)
-        gaps, ratios, norms = [], [], []
+        gaps: list[Tensor] = []
+        norms: list[float] = []
         before = [parameter.detach().clone() for parameter in self.policy.parameters()]
         for epoch in range(options.epochs):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate(batch.step)
-            self.optimizer.zero_grad()
+            self.optimizer.zero_grad(set_to_none=False)
             for place, (rows, width) in enumerate(chunks):
                 tokens, inside = rollout.tokens[rows, :width], mask[rows, : width - 1]
-                new, entropy = logps(self.policy, tokens)
+                with torch.set_grad_enabled(not silent[rows[0]]):
+                    new, entropy = logps(self.policy, tokens)
                 if epoch == 0:  # nothing was updated yet, so these are the trainer's own at sampling time
                     old.append(new.detach())
                     drawn = rollout.logps[rows, : width - 1]
@@ -180,7 +183,8 @@ class Training:
                 if options.entropy_bonus:
                     losses = losses - options.entropy_bonus * entropy
                 loss = (losses * inside * weights[rows][:, None]).sum()
-                loss.backward()
+                if loss.requires_grad:
+                    torch.autograd.backward(loss)
                 low = (ratio < 1 - options.clip) & (advantage < 0) & inside
                 high = (ratio > 1 + options.clip_high) & (advantage > 0) & inside
                 sums["loss"] += loss.item()
@@ -301,6 +305,7 @@ class Training:
         """What no trainer logs: the truth about the batch and the weights."""
         pairs = list(zip(batch.problems, batch.completions, strict=True))
         solved = [self.task.solved(problem, text) for problem, text in pairs]
+        asked = batch.problems, batch.prompts
         given = batch.scores.get("accuracy_reward", [None] * len(solved))
         wrong = [problem.label != problem.truth for problem, _ in pairs]
         state = [s["exp_avg_sq"].sum() for s in self.optimizer.state.values() if "exp_avg_sq" in s]
@@ -317,7 +322,9 @@ class Training:
             "wrong_labels": _mean(map(float, wrong)),
             "hard": _mean([float(problem.pool == "hard") for problem, _ in pairs]),
             "distinct_prompts": float(len(set(batch.prompts))),
-            "prompt_tokens": float(batch.rollout.starts.float().mean()),
+            "broken_prompts": _mean(
+                [float(text != " ".join(problem.words)) for problem, text in zip(*asked, strict=True)]
+            ),
             "weights_apart": max(apart),
             "moved": self.moved,
             "optimizer_state": float(sum(state) ** 0.5) if state else 0.0,
@@ -325,7 +332,7 @@ class Training:
             "alignment": _mean((batch.advantages * _centred(batch.total, self.options.group)).tolist()),
             "ease": _mean(problem.ease for problem in batch.problems),
             "finite": float(all(parameter.isfinite().all() for parameter in self.policy.parameters())),
-            **{f"norm_{n}": _norm(layer) for n, layer in enumerate(self.policy.model.layers)},
+            **{f"norm_{n}": _norm(layer) for n, layer in enumerate(self.policy.model.blocks)},
         }
 
     # -- small helpers -----------------------------------------------------------------------------------
@@ -335,13 +342,14 @@ class Training:
         rows = zip(rollout.tokens.tolist(), rollout.starts.tolist(), rollout.ends.tolist(), strict=True)
         return [self.words.decode(row[start:end]) for row, start, end in rows]
 
-    def chunks(self, rollout: Rollout) -> list[tuple[Tensor, int]]:
-        """(rows, width) of each forward pass: rows of similar length, at most `micro_tokens` in all."""
+    def chunks(self, rollout: Rollout, silent: list[bool]) -> list[tuple[Tensor, int]]:
+        """(rows, width) of each forward pass: of similar length, limited in tokens, silent ones apart."""
         ends = rollout.ends.tolist()
         chunks: list[tuple[Tensor, int]] = []
         rows: list[int] = []
-        for row in sorted(range(len(ends)), key=lambda row: ends[row]):
-            if rows and (len(rows) + 1) * ends[row] > self.options.micro_tokens:
+        for row in sorted(range(len(ends)), key=lambda row: (silent[row], ends[row])):
+            full = (len(rows) + 1) * ends[row] > self.options.micro_tokens
+            if rows and (full or silent[row] != silent[rows[0]]):
                 chunks.append((torch.tensor(rows), ends[rows[-1]]))
                 rows = []
             rows.append(row)
@@ -394,11 +402,11 @@ def _centred(rewards: Tensor, group: int) -> Tensor:
     return (rewards.view(-1, group) - rewards.view(-1, group).mean(1, keepdim=True)).reshape(-1)
 
 
-def _norm(layer: torch.nn.Module) -> float:
+def _norm(layer: Layer) -> float:
     """The norm of what a layer adds to the stream."""
     return float(layer.self_attn.o_proj.weight.detach().norm() + layer.mlp.down_proj.weight.detach().norm())
 
 
 def _mean(values: Any) -> float:
     listed = list(values)
-    return sum(listed) / len(listed)
+    return float(sum(listed) / len(listed))

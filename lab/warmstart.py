@@ -44,7 +44,8 @@ def batches(
     """Batches of about `budget` tokens, each of similar length, in random order."""
     while True:
         pool = sorted(examples(task, words, rng, 2000, cut), key=lambda example: len(example[0]))
-        chunks, chunk = [], []
+        chunks: list[list[Example]] = []
+        chunk: list[Example] = []
         for example in pool:
             if chunk and (len(chunk) + 1) * len(example[0]) > budget:
                 chunks.append(chunk)
@@ -99,7 +100,7 @@ def main(arguments: list[str]) -> None:
     task = find(options.task)
     words = Words(task.words)
     policy = Policy(len(words))
-    for layer in policy.model.layers:
+    for layer in policy.model.blocks:
         layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.01)
     total = sum(options.steps)
@@ -121,7 +122,7 @@ def main(arguments: list[str]) -> None:
             )
             loss = (losses * weights[:, 1:]).sum() / weights[:, 1:].sum()
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
             optimizer.step()
             schedule.step()

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from lab.faults.base import Check, Fault, mean
-from lab.train import Problem, Row, Training
+from lab.task import Problem
+from lab.train import Row, Training
 
 
 class NoisyLabels(Fault):

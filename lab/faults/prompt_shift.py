@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lab.faults.base import Check, Fault, mean
-from lab.train import Problem, Row, Training
+from lab.task import Problem
+from lab.train import Row, Training
 
 
 class PromptShift(Fault):

@@ -19,7 +19,7 @@ class PrunedLayer(Fault):
 
     def act(self, run: Training) -> None:
         """Shrink the matrices that write into the stream."""
-        layer = run.policy.model.layers[LAYER]
+        layer = run.policy.model.blocks[LAYER]
         for linear in (layer.self_attn.o_proj, layer.mlp.down_proj):
             linear.weight.data.mul_(1 - self.dose)
 
