@@ -17,25 +17,28 @@ _SCALE = 1.4826  # of the median absolute deviation, to a standard deviation
 _FAR = 8.0  # of these in the logarithm, and
 _HIGHEST = 1.5  # times the highest of the past, and
 _IN_A_ROW = 2  # steps in a row
-_LAG_RECENT = 10  # the last of the lags, which are not the past yet
-_LAG_MORE = 2  # versions behind beyond the largest lag of the past
-_LAG_IN_A_ROW = 3
+_ACCEPTABLE = 1e-3  # nats; what number formats alone make of a gap
 
 
 class EngineWatch:
     """Watches the rollout engine's weight version and its log-prob gap to the trainer.
 
+    Both versions must count the same thing, such as steps of the trainer. Counters often begin anew with a
+    process, so those of an earlier attempt are not compared with.
+
     Args:
-        before: `recorder.last("engine")`; a version that went back since is told.
+        before: `recorder.last("engine")`: how old weights usually were.
     """
 
     def __init__(self, before: Mapping[str, Any] | None = None) -> None:
-        self._version: float | None = (before or {}).get("weight_version")
         self._gaps: deque[float] = deque(maxlen=_WINDOW)
         self._high = 0
-        self._lags: list[float] = []
-        self._behind = 0
-        self._told_stale = False
+        self._broken = False
+        before = before or {}
+        self._falls = _Falls()
+        self._lags = _Lags(before.get("usual_behind"))
+        self._stretches = _Stretches()
+        self._stale = False
 
     def step(
         self,
@@ -54,49 +57,41 @@ class EngineWatch:
         changes: list[Change] = []
         if weight_version is not None:
             metrics["foreshock/engine/weight_version"] = float(weight_version)
-            changes += self._back(float(weight_version))
-        if weight_version is not None and trainer_version is not None:
-            lag = float(trainer_version) - float(weight_version)
-            metrics["foreshock/engine/versions_behind"] = lag
-            changes += self._stale(lag)
+            lag = None if trainer_version is None else float(trainer_version) - float(weight_version)
+            if lag is not None:
+                metrics["foreshock/engine/versions_behind"] = lag
+            changes += self._weights(float(weight_version), lag)
         if logp_gap is not None:
             metrics["foreshock/engine/logp_gap"] = float(logp_gap)
             changes += self._gap(float(logp_gap))
         data = {name.rpartition("/")[2]: value for name, value in metrics.items()}
+        if self._lags.usual is not None:
+            data["usual_behind"] = self._lags.usual
         return Evidence(KIND, data, metrics, tuple(changes))
 
-    def _back(self, version: float) -> Iterator[Change]:
-        before, self._version = self._version, version
-        if before is not None and version < before:
-            text = f"The rollout engine went back from weight version {before:g} to {version:g}."
-            yield Change("weights_went_back", text, {"before": before, "after": version})
-
-    def _stale(self, lag: float) -> Iterator[Change]:
-        """Told once, when the engine stays further behind than it ever was."""
-        self._lags.append(lag)
-        usual = max(self._lags[:-_LAG_RECENT], default=math.inf)  # a lag that creeps up is no past of its own
-        if lag < usual + _LAG_MORE:
-            self._behind, self._told_stale = 0, False
-            return
-        self._behind += 1
-        if self._behind >= _LAG_IN_A_ROW and not self._told_stale:
-            self._told_stale = True
-            text = (
-                f"The rollout engine is {lag:g} weight versions behind the trainer; it never was more than "
-                f"{usual:g}."
-            )
-            yield Change("weights_stale", text, {"behind": lag, "before": usual})
+    def _weights(self, version: float, lag: float | None) -> list[Change]:
+        """Told once, until the engine has fresh weights again."""
+        stale = [*(() if lag is None else self._lags.step(lag)), *self._stretches.step(version)]
+        back = list(self._falls.step(version)) if lag is None else []
+        told, self._stale = self._stale, self._lags.told or self._stretches.told
+        return [*back, *([] if told else stale[:1])]
 
     def _gap(self, gap: float) -> Iterator[Change]:
         """Told when the gap stays far above its past; after that the new level is the measure."""
-        if not math.isfinite(gap) or gap <= 0:
+        if not math.isfinite(gap):
+            if not self._broken:
+                self._broken = True
+                text = f"The log-prob gap between rollout engine and trainer is {gap}."
+                yield Change("logp_gap_not_finite", text, {"gap": str(gap)})
+            return
+        if gap <= 0:
             return
         logs = [math.log(each) for each in self._gaps]
         if len(logs) >= _PAST:
             middle = median(logs)
             spread = max(_SCALE * median(abs(each - middle) for each in logs), 0.05)
-            high = gap > _HIGHEST * max(self._gaps) and math.log(gap) - middle > _FAR * spread
-            self._high = self._high + 1 if high else 0
+            bar = max(_HIGHEST * max(self._gaps), math.exp(middle + _FAR * spread), _ACCEPTABLE)
+            self._high = self._high + 1 if gap > bar else 0
             if self._high >= _IN_A_ROW:
                 self._high = 0
                 self._gaps.clear()
@@ -106,6 +101,98 @@ class EngineWatch:
                     f"{gap:.3g} nats."
                 )
                 yield Change("logp_gap_jumped", text, {"before": usual, "after": gap})
-            elif high:
+            elif gap > bar:
                 return  # not a part of the past before it is clear what it is
         self._gaps.append(gap)
+
+
+class _Falls:
+    """A version that goes back, and stays there, by more than the batches of partial rollouts do."""
+
+    FELL = 3  # versions that a batch may be older than the one before
+    IN_A_ROW = 2
+
+    def __init__(self) -> None:
+        self._highest = -math.inf
+        self._usual = 0.0
+        self._low = 0
+
+    def step(self, version: float) -> Iterator[Change]:
+        fall, before = self._highest - version, self._highest
+        self._low = self._low + 1 if fall > max(self.FELL, 2 * self._usual) else 0
+        if self._low >= self.IN_A_ROW:
+            self._highest, self._low = version, 0
+            text = f"The rollout engine went back from weight version {before:g} to {version:g}."
+            yield Change("weights_went_back", text, {"before": before, "after": version})
+        elif not self._low:
+            self._highest = max(before, version)
+            self._usual = max(self._usual, fall)
+
+
+class _Lags:
+    """An engine that stays further behind the trainer than it ever was."""
+
+    RECENT = 10  # the last of the lags, which are not the past yet: one that creeps up is none of its own
+    PAST = 20  # lags before them; a queue fills up at the start
+    MORE = 2  # versions beyond the largest lag of the past, and
+    TIMES = 2
+    IN_A_ROW = 3
+
+    def __init__(self, usual: Any = None) -> None:
+        self.usual: float | None = float(usual) if isinstance(usual, (int, float)) else None
+        self._recent: deque[float] = deque()
+        self._past = 0
+        self._behind = 0
+        self.told = False
+
+    def step(self, lag: float) -> Iterator[Change]:
+        self._recent.append(lag)
+        if len(self._recent) > self.RECENT:
+            old = self._recent.popleft()
+            self.usual = old if self.usual is None else max(self.usual, old)
+            self._past += 1
+        usual = self.usual
+        if usual is None or self._past < self.PAST or lag < max(usual + self.MORE, self.TIMES * usual):
+            self._behind, self.told = 0, False
+            return
+        self._behind += 1
+        if self._behind >= self.IN_A_ROW and not self.told:
+            self.told = True
+            text = (
+                f"The rollout engine is {lag:g} weight versions behind the trainer; it never was more than "
+                f"{usual:g}."
+            )
+            yield Change("weights_stale", text, {"behind": lag, "before": usual})
+
+
+class _Stretches:
+    """An engine that keeps its weights for more steps than ever."""
+
+    PAST = 5  # changes of the version that say how often it changes
+    NEVER = 50  # steps without any change from the start on
+
+    def __init__(self) -> None:
+        self._version: float | None = None
+        self._steps = 0
+        self._changes = 0
+        self._longest = 0
+        self.told = False
+
+    def step(self, version: float) -> Iterator[Change]:
+        if version != self._version:
+            if self._version is not None:
+                self._changes += 1
+                self._longest = max(self._longest, self._steps)
+            self._version, self._steps, self.told = version, 1, False
+            return
+        self._steps += 1
+        known = self._changes >= self.PAST
+        limit = 2 * self._longest + 2 if known else self.NEVER
+        if self.told or self._steps <= limit or (self._changes and not known):
+            return
+        self.told = True
+        usual = f"before, for {self._longest} at most" if known else "it never changed"
+        text = f"The rollout engine has had weight version {version:g} for {self._steps} steps; {usual}."
+        yield Change(
+            "weights_stale", text, {"version": version, "steps": self._steps, "before": self._longest}
+        )

@@ -1,300 +1,275 @@
-"""What the model is and how it moves: structure, parameters, the norm of each layer, optimiser state.
-
-Works on any `torch.nn.Module` by its parameters, without importing torch: a training that calls it has it.
-Nothing is changed, no random number is drawn, and one transfer from the device brings all norms. Parameters
-that this process holds only a part of (FSDP, DeepSpeed ZeRO-3, meta tensors) are left out: to gather them
-would need every process.
-"""
+"""What the trained model is and how it moves: structure, types, norms of its layers, optimiser state."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
+from foreshock.record import _model_changes as changes
+from foreshock.record import _optimizer
+from foreshock.record._movement import Allowance, Movement, Trail
+from foreshock.record._weights import Look, Part, look, module_kinds, parts_of, structure_hash
 from foreshock.record.evidence import Change, Evidence
 
 KIND = "model"
-_BLOCK = re.compile(r"^(.*?\.\d+)(?:\.|$)")
-_STACK = re.compile(r"(?:^|.*\.)(?:layers|h|blocks|layer|block)\.(\d+)$")
-# A layer's norm moves by little between two looks. A jump is a move of more than this share of it, and of
-# more than this many times the largest move of any layer before.
-_MOVE = 0.02
-_TIMES = 4.0
-_FIRST_MOVE = math.log(8)  # while fewer than `_PAST` moves are known: a model from scratch triples its norms
-_PAST = 5
-_TOLD = 4
+
+_LAYERS = 200  # norms written down; more layers than that are lumped
+_OTHER = "(other)"
+_ALWAYS = ("at", "layers", "optimizer", "points")
 
 
 class ModelFingerprint:
-    """Looks at a model every few steps and says what changed.
+    """Looks at a PyTorch model every few steps, from outside.
 
-    Args:
-        before: `recorder.last("model")`, so that a change between two attempts is found too.
-        every: steps between two looks; the first call always looks.
+    Each look reads all parameters once for their norms, 64 values of each for how far they moved, and the
+    first moments of the optimiser, and waits for each device once. In between, a call only reads the learning
+    rate. Nothing is computed with the model, so a training goes on bit for bit as without it.
+
+    A change is found at the next look, so up to `every` steps late. It cannot see what leaves parameters and
+    modules as they are (a patched `forward`), damage to values that are not among the 64 of a large
+    parameter, and a move that training itself could make.
     """
 
     def __init__(self, before: Mapping[str, Any] | None = None, *, every: int = 10) -> None:
-        self._before: dict[str, Any] = dict(before or {})
-        self._every = every
-        self._looked = False
-        self._step = 0
-        self._moves: list[float] = []
-        self._gone: set[str] = set()
-
-    def step(self, model: Any, step: int, optimizer: Any = None) -> Evidence | None:
-        """Look at the model, if it is time to.
+        """Begin, or go on after an earlier attempt.
 
         Args:
-            model: a `torch.nn.Module`; wrappers such as DDP are looked through.
+            before: data of the newest evidence of the attempt before, from `Recorder.last("model")`.
+            every: steps between two looks; the first call always looks.
+        """
+        self._every = max(1, int(every))
+        self._before: Mapping[str, Any] = before or {}
+        self._looked: int | None = None
+        self._budget = _Budget()
+        self._norms: list[float] = []
+        self._broken: set[str] = set()
+        self._movement = Movement()
+        self._trail = Trail(before)
+
+    def step(self, model: Any, step: int, optimizer: Any = None) -> Evidence | None:
+        """Look at a model after a training step.
+
+        Args:
+            model: a `torch.nn.Module`, also wrapped, or sharded: then the part that this process holds.
             step: the step that has just been done.
-            optimizer: its `torch.optim.Optimizer`, or a wrapper with `.optimizer`.
+            optimizer: its `torch.optim.Optimizer`, or a wrapper with `.optimizer`: for its state, and for how
+                far a step moves the weights.
 
         Returns:
             Evidence with `foreshock/model/...` and `foreshock/optimizer/...`, or None between two looks.
         """
-        if self._looked and step % self._every:
+        optimizer = _optimizer.unwrapped(optimizer)
+        rates = _optimizer.learning_rates(optimizer)
+        self._budget.add(step, max(rates, default=None))
+        if self._looked is not None and step // self._every == self._looked // self._every:
             return None
-        model = getattr(model, "module", model) if type(model).__name__.endswith("Parallel") else model
-        named = [(name, parameter) for name, parameter in model.named_parameters()]
-        now = _structure(named)
-        whole = [(name, parameter) for name, parameter in named if _is_whole(parameter)]
-        now["layers"] = _layer_norms(whole)
-        now["optimizer"] = _optimizer(optimizer)
-        first = not self._looked
-        changes = tuple(self._changes(now, step, between_attempts=first))
-        if not first and step > self._step:  # it happened in one of the steps since the look before
-            window = {"steps": step - self._step}
-            changes = tuple(replace(change, data={**change.data, **window}) for change in changes)
-        self._step = step
-        before, self._before, self._looked = self._before, now, True
-        # What did not change is not repeated.
-        told = {
-            key: value
-            for key, value in now.items()
-            if key in ("layers", "optimizer") or before.get(key) != value
-        }
-        return Evidence(KIND, told, _metrics(now), changes)
+        memory = _optimizer.memory(optimizer)
+        parts = parts_of(model)
+        seen = look(parts, memory.moments, memory.counter)
+        held = [part for part in parts if part.values is not None]
+        keys = _keys(held)
+        data = _facts(model, parts, held) | {"layers": _layer_norms(keys, seen.norms)}
+        data["optimizer"] = self._optimizer(optimizer, rates, seen, step)
+        updates = data["optimizer"].get("per_step") or 1.0
+        allowed = self._budget.take(max(1.0, updates), memory.reach)
+        found = tuple(self._changes(held, keys, seen, data, step, allowed))
+        data |= self._trail.data(step)
+        before, self._before, self._looked, self._norms = self._before, data, step, seen.norms
+        news = {key: value for key, value in data.items() if key in _ALWAYS or before.get(key) != value}
+        return Evidence(KIND, news, _metrics(data, seen), found)
 
-    def _changes(self, now: Mapping[str, Any], step: int, *, between_attempts: bool) -> Iterator[Change]:
+    def _optimizer(self, optimizer: Any, rates: Sequence[float], seen: Look, step: int) -> dict[str, Any]:
+        """What is known of the optimiser; `per_step` is how often it steps in a training step."""
+        if optimizer is None:
+            return {}
+        told: dict[str, Any] = {
+            "class": type(optimizer).__name__,
+            "state_norm": _short(_root(seen.state)),
+            "steps": int(seen.counter or 0),
+        }
+        if rates:
+            told["learning_rate"] = rates[0]
+        if len(set(rates)) > 1:
+            told["learning_rates"] = list(rates[:20])
+        old = self._before.get("optimizer") or {}
+        steps = 0 if self._looked is None else step - self._looked
+        if steps > 0 and told["steps"] > old.get("steps", 0) > 0:
+            told["per_step"] = round((told["steps"] - old["steps"]) / steps, 4)
+        elif step > 0:
+            told["per_step"] = round(told["steps"] / step, 4)
+        return told
+
+    def _changes(
+        self,
+        held: Sequence[Part],
+        keys: Sequence[str],
+        seen: Look,
+        data: Mapping[str, Any],
+        step: int,
+        allowed: Allowance,
+    ) -> list[Change]:
+        """What differs from the last look, or at the first one from the attempt before."""
         before = self._before
-        if not before:
-            return
-        if before.get("structure") != now["structure"]:
-            yield _structure_change(before, now)
-        elif before.get("dtypes") != now["dtypes"]:
-            text = f"The parameters are {_kinds(now['dtypes'])}, were {_kinds(before['dtypes'])}."
-            yield Change("dtype_changed", text, {"before": before["dtypes"], "after": now["dtypes"]})
-        was, share = _share(before), _share(now)
-        if was != share:
-            text = f"The trainable share of the parameters changed from {was:.1%} to {share:.1%}."
-            yield Change("trainable_share_changed", text, {"before": was, "after": share})
-        yield from self._norm_changes(before.get("layers") or {}, now["layers"], step, between_attempts)
-        yield from _optimizer_changes(before.get("optimizer") or {}, now["optimizer"], step, between_attempts)
+        last = int(before.get("at") or 0)
+        comparable = before.get("held") == data["held"]
+        if self._looked is None or before.get("layout") != data["layout"]:
+            self._movement.begin(keys, [part.count for part in held], seen.lengths, same=comparable)
+        if before.get("layout") != data["layout"]:
+            self._trail.forget()
+        gone = self._fallen(held, keys, seen, data) if comparable else {}
+        frozen = {key for part, key in zip(held, keys, strict=True) if not part.trainable}
+        jumps = self._movement.step(seen.samples, allowed, frozen)
+        way = self._trail.step(seen.samples, _trained(held, seen.lengths), step)
+        if way == "back":  # it says what the jump is
+            jumps = []
+        told = [
+            *(changes.fact_changes(before, data) if before else ()),
+            changes.zero_change(gone, before.get("layers") or {}, step),
+            changes.jump_change(
+                [jump for jump in jumps if jump.layer not in gone], len(set(keys)), step - last, step
+            ),
+            changes.way_change(way, last, step),
+            changes.finite_change(self._newly_broken(keys, seen), step),
+            changes.optimizer_change(before.get("optimizer") or {}, data["optimizer"], last, step),
+        ]
+        found = [change for change in told if change is not None]
+        if self._looked is None or step <= self._looked:
+            return found
+        window = {"steps": step - self._looked}  # it happened in one of the steps since the look before
+        return [replace(change, data={**change.data, **window}) for change in found]
 
-    def _norm_changes(
-        self, before: Mapping[str, float], now: Mapping[str, float], step: int, between_attempts: bool
-    ) -> Iterator[Change]:
-        common = [name for name in now if name in before]
-        zero = [name for name in common if now[name] == 0 and before[name] > 0]
-        for name in zero:
-            text = f"The norm of {_title(name)} fell to 0 at step {step}; it was {before[name]:.4g}."
-            yield Change("layer_norm_zero", text, {"layer": name, "before": before[name]})
-        moves = {
-            name: abs(math.log(now[name] / before[name]))
-            for name in common
-            if now[name] > 0 and before[name] > 0 and math.isfinite(now[name]) and math.isfinite(before[name])
-        }
-        limit = _FIRST_MOVE
-        if len(self._moves) >= _PAST:
-            limit = max(_MOVE, _TIMES * max(self._moves))
-        jumped = [name for name, move in moves.items() if move > limit]
-        if jumped:
-            yield _jump(jumped, before, now, step)
-        elif moves and not between_attempts:
-            self._moves.append(max(moves.values()))
-        broken = [name for name in common if not math.isfinite(now[name]) and name not in self._gone]
-        if broken:
-            self._gone.update(broken)
-            text = (
-                f"The norm of {_list(broken)} is no number from step {step} on: weights are NaN or infinite."
-            )
-            yield Change("layer_norm_not_finite", text, {"layers": broken})
+    def _fallen(
+        self, held: Sequence[Part], keys: Sequence[str], seen: Look, data: Mapping[str, Any]
+    ) -> dict[str, list[str]]:
+        """Layer -> parameters that were not 0 and are, none standing for all of them.
+
+        After a resume only the norms of whole layers are known.
+        """
+        if self._looked is None:
+            old: Mapping[str, Any] = self._before.get("layers") or {}
+            return {key: [] for key, norm in data["layers"].items() if norm == 0 and _positive(old.get(key))}
+        gone: dict[str, list[str]] = {}
+        for part, key, old_norm, norm in zip(held, keys, self._norms, seen.norms, strict=True):
+            if old_norm > 0 and norm == 0:
+                gone.setdefault(key, []).append(part.name)
+        return {key: [] if data["layers"].get(key) == 0 else names for key, names in gone.items()}
+
+    def _newly_broken(self, keys: Sequence[str], seen: Look) -> list[str]:
+        broken = {key for key, norm in zip(keys, seen.norms, strict=True) if not math.isfinite(norm)}
+        fresh = [key for key in dict.fromkeys(keys) if key in broken - self._broken]
+        self._broken = broken
+        return fresh
 
 
-def _structure(named: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Names, shapes and types of the parameters, told as a hash, counts and sizes of layers."""
-    digest = hashlib.sha256()
-    dtypes: Counter[str] = Counter()
+class _Budget:
+    """Adds up the learning rate of the steps between two looks."""
+
+    def __init__(self) -> None:
+        self._step: int | None = None
+        self._rate: float | None = None
+        self._sum = 0.0
+        self._steps = 0
+        self._known = True
+
+    def add(self, step: int, rate: float | None) -> None:
+        """Count a step; schedulers move on before some callbacks and after others: the larger rate counts."""
+        if self._step is not None and step > self._step:
+            steps = step - self._step
+            self._steps += steps
+            if rate is None or self._rate is None:
+                self._known = False
+            else:
+                self._sum += max(rate, self._rate) * steps
+        self._step, self._rate = step, rate
+
+    def take(self, updates: float, reach: float) -> Allowance:
+        """What the optimiser may have done since the last call, with so many updates a step."""
+        allowed = Allowance(self._steps * updates, self._sum * updates if self._known else None, reach)
+        self._sum, self._steps, self._known = 0.0, 0, True
+        return allowed
+
+
+def _facts(model: Any, parts: Sequence[Part], held: Sequence[Part]) -> dict[str, Any]:
+    types: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
-    trainable = 0
-    for name, parameter in named:
-        count = _count(parameter)
-        digest.update(f"{name}:{tuple(parameter.shape)};".encode())
-        dtypes[str(parameter.dtype).removeprefix("torch.")] += count
-        sizes[_layer_of(name)] += count
-        trainable += count if parameter.requires_grad else 0
+    for part in parts:
+        types[part.dtype] += part.count
+        sizes[part.layer if part.layer in sizes or len(sizes) < _LAYERS else _OTHER] += part.count
+    structure = structure_hash(parts)
+    # Values can be compared while the same of them are in this process; their layers and the way that
+    # they have come, while the same of them are trained.
+    here = [structure, *(f"{part.name}:{part.values.numel()}" for part in held)]
+    trained = [part.name for part in held if part.trainable]
     return {
-        "structure": digest.hexdigest()[:16],
+        "structure": structure,
+        "held": _hash(here),
+        "layout": _hash([*here, "", *trained]),
         "parameters": sum(sizes.values()),
-        "trainable": trainable,
-        "dtypes": dict(dtypes),
+        "trainable": sum(part.count for part in parts if part.trainable),
+        "dtypes": dict(types),
+        "modules": module_kinds(model),
         "sizes": dict(sizes),
     }
 
 
-def _count(parameter: Any) -> int:
-    """Numbers in a parameter; DeepSpeed keeps the count of what it has parted elsewhere."""
-    return int(getattr(parameter, "ds_numel", None) or parameter.numel())
+def _keys(held: Sequence[Part]) -> list[str]:
+    """The layer of each part; the frozen parts of one that is trained in part stand apart.
+
+    Beside large frozen weights, what happens to an adapter would not be seen.
+    """
+    kinds: dict[str, set[bool]] = {}
+    for part in held:
+        kinds.setdefault(part.layer, set()).add(part.trainable)
+    return [
+        part.layer + changes.FROZEN if len(kinds[part.layer]) == 2 and not part.trainable else part.layer
+        for part in held
+    ]
 
 
-def _is_whole(parameter: Any) -> bool:
-    parted = hasattr(parameter, "_local_tensor") or hasattr(parameter, "ds_id")
-    return not parted and parameter.device.type != "meta" and parameter.numel() > 0
+def _trained(held: Sequence[Part], lengths: Sequence[int]) -> list[tuple[int, int]]:
+    """Where in the samples those of trained parts are; of all parts, if none is trained."""
+    ends = list(accumulate(lengths))
+    spans = list(zip([0, *ends], ends, strict=False))
+    return [span for part, span in zip(held, spans, strict=True) if part.trainable] or spans
 
 
-def _layer_of(name: str) -> str:
-    """`model.layers.3.mlp.up_proj.weight` belongs to `model.layers.3`, `lm_head.weight` to `lm_head`."""
-    found = _BLOCK.match(name)
-    return found[1] if found else name.rpartition(".")[0] or name
-
-
-def _layer_norms(named: list[tuple[str, Any]]) -> dict[str, float]:
-    """L2 norm of each layer, to six digits."""
+def _layer_norms(keys: Sequence[str], norms: Sequence[float]) -> dict[str, float]:
     squares: dict[str, float] = {}
-    for (name, _), norm in zip(named, _norms([parameter for _, parameter in named]), strict=True):
-        layer = _layer_of(name)
-        squares[layer] = squares.get(layer, 0.0) + norm * norm
-    return {layer: float(f"{math.sqrt(square):.6g}") for layer, square in squares.items()}
+    for key, norm in zip(keys, norms, strict=True):
+        name = key if key in squares or len(squares) < _LAYERS else _OTHER
+        squares[name] = squares.get(name, 0.0) + norm * norm
+    return {name: _short(math.sqrt(square)) for name, square in squares.items()}
 
 
-def _norms(tensors: Iterable[Any]) -> list[float]:
-    """L2 norm of each tensor, summed in single precision, with one transfer from each device."""
-    listed = [tensor.detach() for tensor in tensors]
-    if not listed:
-        return []
-    import torch
-
-    groups: dict[tuple[Any, Any], list[int]] = {}
-    for place, tensor in enumerate(listed):
-        groups.setdefault((tensor.device, tensor.dtype), []).append(place)
-    found = [0.0] * len(listed)
-    for (_, dtype), places in groups.items():
-        members = [listed[place] for place in places]
-        if dtype in (torch.float32, torch.float64):
-            norms = list(torch._foreach_norm(members))
-        else:  # half precision would lose the small moves that a jump is measured against
-            norms = [torch.linalg.vector_norm(member, dtype=torch.float32) for member in members]
-        for place, norm in zip(places, torch.stack(norms).tolist(), strict=True):
-            found[place] = norm
-    return found
-
-
-def _optimizer(optimizer: Any) -> dict[str, Any]:
-    """Norm of the state, steps taken and learning rate of the first group."""
-    for _ in range(4):
-        inner = getattr(optimizer, "optimizer", None)
-        if inner is None:
-            break
-        optimizer = inner
-    if optimizer is None or not hasattr(optimizer, "param_groups"):
-        return {}
-    states = list(optimizer.state.values())
-    tensors = [
-        value
-        for state in states
-        for key, value in state.items()
-        if key != "step" and hasattr(value, "detach") and value.is_floating_point() and _is_whole(value)
-    ]
-    norm = math.sqrt(sum(norm * norm for norm in _norms(tensors)))
-    steps = [float(state["step"]) for state in states[:1] if "step" in state]
-    return {
-        "class": type(optimizer).__name__,
-        "state_norm": float(f"{norm:.6g}"),
-        "steps": int(steps[0]) if steps else 0,
-        "learning_rate": float(optimizer.param_groups[0].get("lr", math.nan)),
-    }
-
-
-def _optimizer_changes(
-    before: Mapping[str, Any], now: Mapping[str, Any], step: int, between_attempts: bool
-) -> Iterator[Change]:
-    if not before or not now:
-        return
-    if before.get("class") != now["class"]:
-        text = f"The optimiser is {now['class']}, was {before.get('class')}."
-        yield Change("optimizer_changed", text, {"before": before.get("class"), "after": now["class"]})
-    elif now["steps"] < before.get("steps", 0):
-        # A resumed attempt goes back to its checkpoint; one in which the optimiser is new has taken no step.
-        lost = now["steps"] <= 1 < step - 1 if between_attempts else True
-        if lost:
-            text = (
-                f"The optimiser lost its state by step {step}: it has taken {now['steps']} steps, had taken "
-                f"{before['steps']}."
-            )
-            data = {"before": before["steps"], "after": now["steps"], "state_norm": now["state_norm"]}
-            yield Change("optimizer_state_lost", text, data)
-
-
-def _structure_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> Change:
-    old, new = before.get("sizes") or {}, now["sizes"]
-    gone = [name for name in old if name not in new]
-    added = [name for name in new if name not in old]
-    resized = [name for name in new if name in old and new[name] != old[name]]
-    parts = [
-        f"{word} {_list(names)}"
-        for word, names in (("without", gone), ("with", added), ("another size of", resized))
-        if names
-    ]
-    told = "; ".join(parts) or "the same layers with parameters of other names or shapes"
-    counts = f"{before.get('parameters', 0):,} to {now['parameters']:,}"
-    text = f"The structure of the model changed from {counts} parameters: {told}."
-    return Change("model_structure_changed", text, {"gone": gone, "added": added, "resized": resized})
-
-
-def _jump(names: list[str], before: Mapping[str, float], now: Mapping[str, float], step: int) -> Change:
-    worst = max(names, key=lambda name: abs(math.log(now[name] / before[name])))
-    others = f" (and of {len(names) - 1} more)" if len(names) > 1 else ""
-    text = (
-        f"The norm of {_title(worst)}{others} jumped from {before[worst]:.4g} to {now[worst]:.4g} by step "
-        f"{step}, far more than it moves in training."
-    )
-    data = {"layers": {name: [before[name], now[name]] for name in names[:50]}}
-    return Change("layer_norm_jumped", text, data)
-
-
-def _share(seen: Mapping[str, Any]) -> float:
-    """Trainable share of the parameters."""
-    return float(seen.get("trainable", 0) / max(seen.get("parameters", 0), 1))
-
-
-def _metrics(now: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(data: Mapping[str, Any], seen: Look) -> dict[str, float]:
     metrics = {
-        "foreshock/model/parameters": float(now["parameters"]),
-        "foreshock/model/trainable_share": _share(now),
+        "foreshock/model/parameters": float(data["parameters"]),
+        "foreshock/model/trainable_share": data["trainable"] / max(data["parameters"], 1),
     }
-    if now["layers"]:
-        metrics["foreshock/model/norm"] = math.sqrt(sum(norm * norm for norm in now["layers"].values()))
-    if now["optimizer"]:
-        metrics["foreshock/optimizer/state_norm"] = now["optimizer"]["state_norm"]
-        metrics["foreshock/optimizer/learning_rate"] = now["optimizer"]["learning_rate"]
+    if seen.norms:
+        metrics["foreshock/model/norm"] = _root(seen.norms)
+    for name in ("state_norm", "learning_rate"):
+        if name in data["optimizer"]:
+            metrics[f"foreshock/optimizer/{name}"] = data["optimizer"][name]
     return metrics
 
 
-def _title(name: str) -> str:
-    found = _STACK.match(name)
-    return f"layer {found[1]}" if found else name
+def _root(norms: Sequence[float]) -> float:
+    return math.sqrt(sum(norm * norm for norm in norms))
 
 
-def _list(names: list[str]) -> str:
-    told = ", ".join(_title(name) for name in names[:_TOLD])
-    return told + (f" and {len(names) - _TOLD} more" if len(names) > _TOLD else "")
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")
 
 
-def _kinds(dtypes: Mapping[str, int]) -> str:
-    total = sum(dtypes.values()) or 1
-    return ", ".join(f"{share / total:.0%} {name}" for name, share in dtypes.items())
+def _hash(lines: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _positive(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value > 0
