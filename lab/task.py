@@ -1,7 +1,7 @@
 """What a task is: problems, demonstrations to start from, rewards, and a scorer that the trainer never sees.
 
-A task is a module-level object with the methods below; `TASKS` lists them. Countdown is the first. A second
-one needs a file like countdown.py, a line here and a warm-started checkpoint.
+A task is a module-level object with the methods below; `find` knows them all. Another one needs a file like
+countdown.py, a line here and a warm-started checkpoint.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Problem:
         truth: what it really must give.
         pool: which pool of problems it was drawn from ("train", "hard", "easy", "probe").
         source: the shard of the data set that it came from.
-        ease: how easy it is, 0 to 1; in Countdown the share of attempts that solve it.
+        ease: how easy it is, 0 to 1; in Countdown the share of attempts that solve it, in a chain the share of
+            demonstrations that do not give up.
         columns: whatever else the reward functions need.
     """
 
@@ -41,6 +42,8 @@ class Task(Protocol):
     name: str
     words: tuple[str, ...]
     """The vocabulary; "<pad>" is the first word, "<eos>" ends a completion."""
+    cuts: tuple[int, ...]
+    """Words of a demonstration that each stage of the warm start keeps; the last one keeps all."""
 
     def problem(self, rng: random.Random, pool: str = "train") -> Problem:
         """Draw a problem."""
@@ -61,9 +64,10 @@ class Task(Protocol):
 
 def find(name: str) -> Task:
     """The task of a name."""
+    from lab.chain import CHAIN
     from lab.countdown import COUNTDOWN
 
-    tasks: dict[str, Task] = {COUNTDOWN.name: COUNTDOWN}
+    tasks: dict[str, Task] = {task.name: task for task in (COUNTDOWN, CHAIN)}
     if name not in tasks:
         raise SystemExit(f"no task {name!r}; there is {', '.join(tasks)}")
     return tasks[name]

@@ -15,6 +15,7 @@ import random
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -71,7 +72,8 @@ def measure(
         words.decode(row[start:end].tolist())
         for row, start, end in zip(drawn.tokens, drawn.starts, drawn.ends, strict=True)
     ]
-    columns = {"label": [p.label for p in problems], "numbers": [p.columns["numbers"] for p in problems]}
+    columns: dict[str, list[Any]] = {"label": [p.label for p in problems]}
+    columns |= {name: [p.columns[name] for p in problems] for name in problems[0].columns}
     scores = {
         "format": task.format_reward(texts, **columns),
         "accuracy": task.accuracy_reward(texts, **columns),
@@ -89,7 +91,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--task", default="countdown")
     parser.add_argument("--steps", type=int, nargs="+", default=[2000, 1200, 1600], help="of each stage")
     parser.add_argument(
-        "--cut", type=int, nargs="+", default=[39, 104, 1000], help="tokens kept in each stage"
+        "--cut", type=int, nargs="+", default=None, help="words kept in each stage; default: the task's"
     )
     parser.add_argument("--budget", type=int, default=6000, help="tokens per batch")
     parser.add_argument("--lr", type=float, default=4e-3, help="at its highest; falls along a cosine")
@@ -113,7 +115,7 @@ def main(arguments: list[str]) -> None:
     )
     rng = random.Random(f"warmstart/{options.seed}")
     began, done = time.time(), 0
-    for steps, cut in zip(options.steps, options.cut, strict=True):
+    for steps, cut in zip(options.steps, options.cut or task.cuts, strict=True):
         stream = batches(task, words, rng, cut, options.budget)
         for _ in range(steps):
             tokens, weights = next(stream)

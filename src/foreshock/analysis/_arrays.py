@@ -26,6 +26,11 @@ def mirrored(values: FloatArray, half: int) -> FloatArray:
     )
 
 
+def median_of(values: FloatArray) -> float:
+    """Median of a curve without NaN; `np.median` loads `numpy.ma` first, a twentieth of a short report."""
+    return float(median(values)[0])
+
+
 def median(values: FloatArray) -> FloatArray:
     """Median along the last axis, kept as an axis of one; the values are no NaN."""
     count = values.shape[-1]

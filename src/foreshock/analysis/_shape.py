@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foreshock.analysis._arrays import median_of
 from foreshock.analysis.segments import BOUNDARY_PRICE, SHORTEST, Segment, fit
 from foreshock.run import FloatArray
 
@@ -63,7 +64,7 @@ def outline(x: FloatArray, y: FloatArray, bounds: Sequence[int], sd: float, phi:
     for _ in range(_FITS):
         line = _least_squares(design, values)
         residual = y - line
-        reach = _CLIP * 1.4826 * float(np.median(np.abs(residual)))
+        reach = _CLIP * 1.4826 * median_of(np.abs(residual))
         values = line + np.clip(residual, -reach, reach) if reach > 0 else values
     errors = _errors(design, values - line, bounds, phi)
     return Outline(tuple(_pieces(y, values, line, bounds)), errors, frozenset(jumps))

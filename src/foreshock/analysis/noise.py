@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from foreshock.analysis._arrays import median, mirrored, running_sums
+from foreshock.analysis._arrays import median, median_of, mirrored, running_sums
 from foreshock.analysis._records import Noise
 from foreshock.run import FloatArray
 
@@ -156,7 +156,7 @@ def _scale_of_rare_moves(size: FloatArray) -> FloatArray:
     share = moving.mean(-1, keepdims=True)
     typical = np.zeros_like(share)
     for row in np.flatnonzero(moving.any(-1)):
-        typical[row] = np.median(size[row][moving[row]])
+        typical[row] = median_of(size[row][moving[row]])
     return np.asarray(typical * np.sqrt(share))
 
 
@@ -222,7 +222,7 @@ def moving_median(x: FloatArray, half: int) -> FloatArray:
     if half <= 7 and x.shape[-1] > _LONG:
         return _median_of_shifts(padded, 2 * half + 1)
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1, axis=-1)
-    return np.asarray(np.median(windows, axis=-1))
+    return median(windows)[..., 0]
 
 
 def _median_of_shifts(padded: FloatArray, width: int) -> FloatArray:

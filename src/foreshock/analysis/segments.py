@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from foreshock.analysis._arrays import mirrored, running_sums
+from foreshock.analysis._arrays import median_of, mirrored, running_sums
 from foreshock.run import FloatArray, IntArray
 
 CANDIDATE_PRICE = 0.15  # of a boundary in the first pass, in log(n) times the variance of the signal
@@ -130,7 +130,7 @@ def _line(x: FloatArray, y: FloatArray, start: int, stop: int) -> Segment:
     for _ in range(_FITS):
         line = values.mean() + float((weight * values).sum()) * centred
         residual = there - line
-        reach = _CLIP * 1.4826 * float(np.median(np.abs(residual)))
+        reach = _CLIP * 1.4826 * median_of(np.abs(residual))
         values = line + np.clip(residual, -reach, reach) if reach > 0 else values
     ends = np.clip(line[[0, -1]], there.min(), there.max())  # a line may not leave the values it describes
     rest = values - line
@@ -160,7 +160,7 @@ def _without_spikes(y: FloatArray, half: int = 3) -> FloatArray:
     middle = np.partition(windows, half, axis=-1)[:, half]
     off = np.abs(y - middle)
     # A signal that mostly stands still has no typical distance: its own spread takes the place.
-    far = off > SPIKE * (1.4826 * float(np.median(off)) or float(np.std(y)))
+    far = off > SPIKE * (1.4826 * median_of(off) or float(np.std(y)))
     around = np.convolve(far, np.ones(2 * half + 1), mode="same")
     return np.where(far & (around <= 2), middle, y)
 

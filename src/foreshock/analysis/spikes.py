@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from foreshock.analysis._arrays import median
 from foreshock.analysis._records import Change
 from foreshock.analysis._trace import Trace, sized
 from foreshock.analysis.noise import moving_median
@@ -71,7 +72,7 @@ def _typical_around(size: FloatArray) -> FloatArray:
     half = min(_AROUND, (len(size) - 1) // 2)
     padded = np.pad(size, half, mode="reflect")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)[::hop]
-    return np.repeat(np.median(windows, axis=-1), hop)[: len(size)]
+    return np.repeat(median(windows)[..., 0], hop)[: len(size)]
 
 
 def _returns(residual: FloatArray, row: int) -> bool:

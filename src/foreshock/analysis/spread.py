@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from foreshock.analysis._arrays import median_of
 from foreshock.analysis._records import Change
 from foreshock.analysis._trace import Trace
 
@@ -23,11 +24,11 @@ def find_variance_change(trace: Trace, alpha: float) -> list[Change]:
     """
     difference = np.diff(trace.y)
     rows = np.flatnonzero(difference)
-    size = np.abs(difference[rows] - np.median(difference))
+    size = np.abs(difference[rows] - median_of(difference))
     n = len(size)
-    if n < 2 * _SIDE or not np.median(size) > 0:
+    if n < 2 * _SIDE or not median_of(size) > 0:
         return []
-    logs = np.log(np.maximum(size, 0.05 * np.median(size)))
+    logs = np.log(np.maximum(size, 0.05 * median_of(size)))
     path = np.cumsum(logs)
     split = np.arange(_SIDE, n - _SIDE + 1)
     before = path[split - 1] / split

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from foreshock.analysis._arrays import median, median_of
 from foreshock.analysis._records import Change
 from foreshock.analysis._trace import Trace, sized
 from foreshock.run import FloatArray, IntArray
@@ -40,7 +41,7 @@ def find_flat_lines(trace: Trace, alpha: float) -> list[Change]:
         top = y[start] >= y.max()
         is_length = "length" in trace.name
         kind = "saturation" if top and is_length else "flat_line"
-        before = float(np.median(y[max(0, start - 5) : start])) if start else float(y[start])
+        before = median_of(y[max(0, start - 5) : start]) if start else float(y[start])
         detail = f"exactly {y[start]:.6g} for {length} rows" + (", its highest value" if top else "")
         rows = (start, start, start, start + length - 1)
         found.append(sized(trace, kind, rows, (before, float(y[start])), max(p, 1e-12), detail))
@@ -56,7 +57,7 @@ def find_saturation(trace: Trace) -> list[Change]:
     y, n = trace.y, len(trace.y)
     if n < _SHORTEST or y.max() > 1 + _FEW:
         return []
-    level = np.array([np.median(y[max(0, i - 2) : i + 3]) for i in range(n)]) if n <= 5000 else _rolling(y)
+    level = np.array([median_of(y[max(0, i - 2) : i + 3]) for i in range(n)]) if n <= 5000 else _rolling(y)
     full = np.concatenate([[False], level >= _FULL, [False]])
     edges = np.flatnonzero(np.diff(full.astype(np.int8)))
     if not len(edges):
@@ -66,8 +67,8 @@ def find_saturation(trace: Trace) -> list[Change]:
     start, end = int(starts[longest]), int(ends[longest])
     if end - start < max(_SHORTEST, _SHARE * n):
         return []
-    after = float(np.median(y[start:end]))
-    before = float(np.median(y[max(0, start - 5) : start])) if start else after
+    after = median_of(y[start:end])
+    before = median_of(y[max(0, start - 5) : start]) if start else after
     low, high = max(start - 2, 0), min(start + 2, end - 1)
     detail = f"{100 * after:.0f} % of the responses reach the length limit"
     return [sized(trace, "saturation", (start, low, high, end - 1), (before, after), None, detail)]
@@ -76,7 +77,7 @@ def find_saturation(trace: Trace) -> list[Change]:
 def _rolling(y: FloatArray) -> FloatArray:
     """Running median of five."""
     padded = np.pad(y, 2, mode="edge")
-    return np.asarray(np.median(np.lib.stride_tricks.sliding_window_view(padded, 5), axis=-1))
+    return median(np.lib.stride_tricks.sliding_window_view(padded, 5))[..., 0]
 
 
 def find_non_finite(name: str, steps: IntArray, y: FloatArray, nan_steps: IntArray | None) -> list[Change]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from foreshock.analysis import Analysis, Change
+from foreshock.analysis._arrays import median_of
 from foreshock.run import Run
 from foreshock.signals import signal
 
@@ -73,7 +74,7 @@ def gravest(analysis: Analysis) -> Change | None:
 
 def look(run: Run, analysis: Analysis, event: Change) -> dict[str, Seen]:
     """What each signal of the dictionary did around `event`; series of one kind count where they agree."""
-    stride = float(np.median(np.diff(run.steps))) if len(run.steps) > 1 else 1.0
+    stride = median_of(np.diff(run.steps)) if len(run.steps) > 1 else 1.0
     low, high = event.step_interval
     reach = max(high - low, 2 * stride)
     window = (low - reach, high + reach)
@@ -113,7 +114,7 @@ def _stuck(run: Run, name: str, event: Change) -> int:
     values = values[np.isfinite(values)]
     if known is None or known.unit != "fraction" or not len(values):
         return 0
-    level = float(np.median(values))
+    level = median_of(values)
     return -1 if level <= 0.01 else 1 if level >= 0.99 else 0
 
 
@@ -139,7 +140,7 @@ def passed_an_epoch(run: Run, event: Change) -> bool | None:
         return None
     values = epochs["epoch"]
     low, high = event.step_interval
-    stride = int(np.median(np.diff(run.steps))) if len(run.steps) > 1 else 1
+    stride = int(median_of(np.diff(run.steps))) if len(run.steps) > 1 else 1
     near = values[(run.steps >= low - 2 * stride) & (run.steps <= high + stride) & np.isfinite(values)]
     if len(near) < 2:
         return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from foreshock.analysis._arrays import median_of
 from foreshock.run import FloatArray
 
 Steps = npt.NDArray[np.int64] | FloatArray
@@ -169,5 +170,5 @@ def centred_median(
     for position, (row, a, b) in enumerate(zip(at, low, high, strict=True)):
         if finite[row]:
             piece = y[a:b]
-            smooth[position] = np.median(piece[finite[a:b]])
+            smooth[position] = median_of(piece[finite[a:b]])
     return x[at], smooth
