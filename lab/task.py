@@ -22,8 +22,8 @@ class Problem:
         truth: what it really must give.
         pool: which pool of problems it was drawn from ("train", "hard", "easy", "probe").
         source: the shard of the data set that it came from.
-        ease: how easy it is, 0 to 1; in Countdown the share of attempts that solve it, in a chain the share of
-            demonstrations that do not give up.
+        ease: how easy it is, 0 to 1; in Countdown the share of attempts that solve it, in a chain the
+            share of demonstrations that do not give up.
         columns: whatever else the reward functions need.
     """
 
