@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from foreshock.analysis._arrays import quantiles_of
 from foreshock.analysis._records import Change
 from foreshock.analysis._trace import Trace, trace_of
 from foreshock.analysis.falls import find_falls
@@ -83,7 +84,7 @@ def _told_once(flat: Trace, good: str | None, alpha: float) -> list[Change]:
 def _on_its_scale(trace: Trace) -> tuple[Trace, float | None]:
     """The trace, or its logarithm where values differ by orders of magnitude (gradient norms, KL)."""
     y = trace.y
-    low, middle, high = (float(q) for q in np.quantile(y, (0.1, 0.5, 0.95)))
+    low, middle, high = quantiles_of(y, 0.1, 0.5, 0.95)
     if y.min() < 0 or middle <= 0 or not (high > _SKEWED * middle or high > _WIDE * low > 0):
         return trace, None
     shift = 0.01 * middle

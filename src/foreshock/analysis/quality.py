@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from foreshock.analysis._arrays import commonest
 from foreshock.analysis._records import Quality
 from foreshock.analysis.changes import FEWEST
 from foreshock.run import FloatArray, IntArray
@@ -27,8 +28,7 @@ def hold_length(y: FloatArray) -> int:
     if len(edges) < 5:
         return 1
     holds = np.diff(edges)
-    lengths, counts = np.unique(holds, return_counts=True)
-    usual = int(lengths[np.argmax(counts)])
+    usual, _ = commonest(holds)
     # A value that happens to come twice in a row doubles its hold.
     regular = np.sum(holds % usual == 0)
     return usual if usual > 1 and regular >= _HELD * len(holds) else 1
@@ -101,11 +101,10 @@ def run_quality(steps: IntArray, notes: Mapping[str, int], series: Mapping[str, 
             )
     if len(steps) >= 3:
         gaps = np.diff(steps)
-        sizes, counts = np.unique(gaps, return_counts=True)
-        usual = int(sizes[np.argmax(counts)])
+        usual, often = commonest(gaps)
         wide = np.flatnonzero(gaps > usual)
         missing = int(np.sum(gaps[wide] // usual - 1))
-        if missing and counts.max() > len(gaps) / 2:
+        if missing and often > len(gaps) / 2:
             at = int(steps[wide[0]])
             text = f"{_many(missing, 'step')} missing, the first after step {at}"
             found.append(Quality(None, "missing_steps", text, missing, at))

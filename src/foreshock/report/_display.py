@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from foreshock.analysis._arrays import median_of
+from foreshock.analysis._arrays import median_of, quantiles_of
 from foreshock.run import FloatArray
 
 Steps = npt.NDArray[np.int64] | FloatArray
@@ -48,7 +48,7 @@ def robust_limits(y: FloatArray) -> Limits:
     finite = y[np.isfinite(y)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     if finite.size >= 8:
-        bottom, middle, top = (float(q) for q in np.quantile(finite, (0.1, 0.5, 0.9)))
+        bottom, middle, top = quantiles_of(finite, 0.1, 0.5, 0.9)
         width = max(top - bottom, 0.05 * abs(middle))
         if width > 0 and (high / 2 - low / 2) > _FAR * width / 2:  # halves: no overflow near 1e308
             near = finite[(finite >= bottom - _KEPT * width) & (finite <= top + _KEPT * width)]
