@@ -9,6 +9,7 @@ import sys
 COMMANDS = {
     "warmstart": "teach the policy to guess and check; writes lab/checkpoints/TASK.safetensors",
     "run": "train with GRPO, with or without a fault; writes a run folder",
+    "trl": "train with TRL's own GRPOTrainer, recorded by Foreshock's callback",
     "figure": "train without faults and draw length and reward",
     "faults": "list the faults with their causes and doses",
 }
@@ -20,7 +21,8 @@ def main() -> None:
         print("usage: python -m lab COMMAND [--help]\n")
         print("\n".join(f"  {name:<10} {what}" for name, what in COMMANDS.items()))
         raise SystemExit(0 if sys.argv[1:] in ([], ["--help"], ["-h"]) else 2)
-    importlib.import_module(f"lab.{sys.argv[1]}").main(sys.argv[2:])
+    module = "with_trl" if sys.argv[1] == "trl" else sys.argv[1]  # a module named trl would hide the package
+    importlib.import_module(f"lab.{module}").main(sys.argv[2:])
 
 
 if __name__ == "__main__":

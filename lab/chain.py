@@ -56,7 +56,7 @@ class Chain:
         *LETTERS,
         *map(str, range(TOP + 1)),
     )
-    cuts = (20, 50, 1000)
+    cuts: tuple[int, ...] = (20, 50, 1000)
 
     def problem(self, rng: random.Random, pool: str = "train") -> Problem:
         """Draw a problem; no value on the way leaves 0 to 60."""

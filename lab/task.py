@@ -67,7 +67,7 @@ def find(name: str) -> Task:
     from lab.chain import CHAIN
     from lab.countdown import COUNTDOWN
 
-    tasks: dict[str, Task] = {task.name: task for task in (COUNTDOWN, CHAIN)}
+    tasks: dict[str, Task] = {COUNTDOWN.name: COUNTDOWN, CHAIN.name: CHAIN}
     if name not in tasks:
         raise SystemExit(f"no task {name!r}; there is {', '.join(tasks)}")
     return tasks[name]

@@ -281,7 +281,7 @@ class Training:
             row[f"rewards/{name}/mean"] = float(given.mean()) if len(given) else float("nan")
             row[f"rewards/{name}/std"] = float(given.std()) if len(given) > 1 else float("nan")
         row["reward"] = float(batch.total.mean())
-        row["reward_std"] = float(deviations.mean())
+        row["reward_std"] = float(batch.total.std())  # of the whole batch, as TRL has it
         row["frac_reward_zero_std"] = float((deviations < 1e-6).float().mean())
         return row
 
