@@ -31,7 +31,7 @@ BROKEN = 0.16
 LONGEST = 30  # attempts
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _POOLS = {"train": (0.10, 1.0), "hard": (0.0, 0.06), "easy": (0.25, 1.0), "probe": (0.10, 1.0)}
-_ANSWER = re.compile(r"<answer> \( (\d+) ([+*-]) (\d+) \) ([+*-]) (\d+) ")
+_ANSWER = re.compile(r"<answer> \( (\d+) ([+*-]) (\d+) \) ([+*-]) (\d+)(?= |$)")
 _FORM = re.compile(r"(?:(?!</?think>|</?answer>).)*</think> <answer> [^<]+ </answer> <eos>")
 
 Attempt = tuple[int, str, int, int, str, int, int]
@@ -128,12 +128,12 @@ class Countdown:
     def accuracy_reward(
         self, completions: list[str], label: list[int], numbers: list[tuple[int, ...]], **columns: Any
     ) -> list[float]:
-        """1.0 where the answer uses the numbers, each once, and gives the label."""
+        """1.0 where the one answer uses the numbers, each once, and gives the label."""
         scores = []
         for text, target, given in zip(completions, label, numbers, strict=True):
             found = _ANSWER.search(text)
             right = False
-            if found:
+            if found and text.count("<answer>") == 1:
                 a, first, b, second, c = found.groups()
                 value = OPERATORS[second](OPERATORS[first](int(a), int(b)), int(c))
                 right = value == target and sorted((int(a), int(b), int(c))) == sorted(given)
