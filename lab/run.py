@@ -26,7 +26,7 @@ from typing import Any
 import torch
 
 from lab import faults
-from lab.faults.base import Check, Fault
+from lab.faults.base import Check, Fault, onset
 from lab.recording import Recording
 from lab.train import Options, Row, Training
 
@@ -52,16 +52,21 @@ def advance(training: Training, fault: Fault) -> tuple[Row, Row, Any]:
     return training.step()
 
 
+def branch(
+    options: Options, fault: Fault, fork: Path | None, steps: int, start: Path | None = None
+) -> list[Row]:
+    """Rows of a run from the fork on, everything known of a step in one row."""
+    training = prepare(options, fault, start, fork)
+    rows = [advance(training, fault) for _ in range(steps)]
+    return [{**metrics, **secret} for metrics, secret, _ in rows]
+
+
 def twins(
     options: Options, fault: Fault, fork: Path | None, steps: int, start: Path | None = None
 ) -> tuple[list[Row], list[Row]]:
-    """Rows of the clean and of the faulty run from the fork on, everything known of a step in one row."""
-    pair = []
-    for kind in (faults.find("none", at=fault.at), fault):
-        training = prepare(options, kind, start, fork)
-        rows = [advance(training, kind) for _ in range(steps)]
-        pair.append([{**metrics, **secret} for metrics, secret, _ in rows])
-    return pair[0], pair[1]
+    """Rows of the clean and of the faulty run from the fork on."""
+    clean = faults.find("none", at=fault.at)
+    return branch(options, clean, fork, steps, start), branch(options, fault, fork, steps, start)
 
 
 def main(arguments: list[str]) -> None:
@@ -77,7 +82,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument(
         "--dose", type=float, default=None, help="default: the strongest of the fault's doses"
     )
-    parser.add_argument("--at", type=int, default=60, help="the step from which the fault acts")
+    parser.add_argument("--at", type=int, default=60, help="the step from which the fault acts; 0 draws it")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--start", type=Path, default=None, help="weights; default: lab/checkpoints/TASK")
     parser.add_argument("--fork", type=Path, default=None, help="a fork.pt to begin from")
@@ -103,6 +108,7 @@ def go(
     resume: bool = False,
 ) -> dict[str, Any]:
     """The command as a function; returns the truth."""
+    at = at or onset(options.seed, 2, max(2, options.steps - 16))
     out.mkdir(parents=True, exist_ok=True)
     secret_path, latest = out / "secret.jsonl", out / "latest.pt"
     if secret_path.exists() and not resume:

@@ -13,6 +13,7 @@ from lab.faults.base import Check, Fault
 NAMES = (
     "none",
     "noisy_labels",
+    "degraded_data",
     "prompt_shift",
     "sorted_epochs",
     "data_replay",

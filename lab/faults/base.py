@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import zlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -44,6 +45,11 @@ class Fault:
         """Whether it acted, from the rows of the twins since step `at`."""
         same = [timeless(row) for row in clean] == [timeless(row) for row in faulty]
         return Check(same, "the twins are equal" if same else "the twins differ")
+
+
+def onset(seed: int, first: int, last: int) -> int:
+    """The step at which a fault begins, drawn from the seed: any from `first` to `last` is as likely."""
+    return random.Random(f"{seed}/onset").randint(first, last)
 
 
 def timeless(row: Row) -> dict[str, str]:

@@ -20,9 +20,13 @@ class EntropyCollapse(Fault):
         run.options.entropy_bonus -= self.dose
 
     def check(self, clean: Sequence[Row], faulty: Sequence[Row]) -> Check:
-        """The entropy falls below the twin's."""
+        """In the first step, the loss differs from the twin's by what the entropy is worth."""
+        paid, due = faulty[0]["loss"] - clean[0]["loss"], self.dose * clean[0]["entropy"]
         entropy, usual = faulty[-1]["entropy"], clean[-1]["entropy"]
-        return Check(entropy < usual, f"entropy {entropy:.3f} after {len(faulty)} steps, twin {usual:.3f}")
+        return Check(
+            abs(paid / due - 1) < 0.5,
+            f"loss {paid:+.2g}, due {due:+.2g}; entropy at the end {entropy:.3f}, twin {usual:.3f}",
+        )
 
 
 FAULT = EntropyCollapse

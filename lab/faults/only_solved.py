@@ -41,11 +41,11 @@ class OnlySolved(Fault):
         run.draw = solved
 
     def check(self, clean: Sequence[Row], faulty: Sequence[Row]) -> Check:
-        """Problems are easier, and more groups have no spread."""
+        """Problems are easier, and no fewer groups are without spread."""
         flat, usual = mean(faulty, "frac_reward_zero_std"), mean(clean, "frac_reward_zero_std")
         easier = mean(faulty, "ease") - mean(clean, "ease")
         return Check(
-            flat > usual and easier > 0,
+            flat >= usual and easier > 0,
             f"groups without spread {flat:.2f}, twin {usual:.2f}; ease {easier:+.3f}",
         )
 

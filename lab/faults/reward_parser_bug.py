@@ -33,7 +33,7 @@ class RewardParserBug(Fault):
     def check(self, clean: Sequence[Row], faulty: Sequence[Row]) -> Check:
         """Of the truly right completions, about the dose scores 0."""
         lost = mean(faulty, "disagreement") / max(mean(faulty, "true_accuracy"), 0.01)
-        return Check(abs(lost - self.dose) < 0.5 * self.dose, f"right answers that score 0: {lost:.2f}")
+        return Check(0.2 * self.dose < lost < 2 * self.dose, f"right answers that score 0: {lost:.2f}")
 
 
 FAULT = RewardParserBug
