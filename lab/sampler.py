@@ -1,4 +1,4 @@
-"""Draw completions fast: fused weights, a preallocated KV cache, finished rows dropped, Gumbel argmax.
+"""Draw completions fast: fused weights, a preallocated KV cache, finished rows dropped, few operations a word.
 
 The noise of a row depends on the seed, the row and the position alone, not on what the other rows do. So two
 runs that sample with the same seed differ only where their probabilities differ: twins stay close.
@@ -13,9 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from lab.policy import HEADS, SIZE, WIDTH, Layer, Policy, rotate, rotation
+from lab.policy import HEADS, SIZE, WIDTH, Layer, Policy, rotation
 
-_DROP = 0.8  # compact the cache when no more than this share of its rows is still alive
+_DROP = 0.85  # compact the cache when no more than this share of its rows is still alive
+_TINY = torch.tensor((1e-6 * WIDTH) ** 0.5)  # guards the RMS norm against a division by 0
+_LOOK = 4  # positions between two looks for rows that ended
 
 
 @dataclass
@@ -49,29 +51,62 @@ class Rollout:
         return self.ends - self.starts
 
 
-class _Fused:
-    """The weights of a policy as the sampler multiplies with them."""
+class _Decoder:
+    """The weights of a policy as the sampler multiplies with them, and its cache of keys and values.
 
-    def __init__(self, policy: Policy) -> None:
+    The weight of a norm is multiplied into the matrix behind it, the scale of attention into the queries, and
+    the halves of queries and keys are interleaved, so that their rotation is one complex product.
+    """
+
+    def __init__(self, policy: Policy, rows: int, positions: int) -> None:
         model = policy.model
-        self.embedding, self.norm = model.embed_tokens.weight.detach(), model.norm.weight.detach()
-        self.layers = [
-            (
-                layer.input_layernorm.weight.detach(),
-                torch.cat([p.weight.detach() for p in _three(layer)]).T.contiguous(),
-                layer.self_attn.o_proj.weight.detach().T.contiguous(),
-                layer.post_attention_layernorm.weight.detach(),
-                torch.cat(
-                    [layer.mlp.gate_proj.weight.detach(), layer.mlp.up_proj.weight.detach()]
-                ).T.contiguous(),
-                layer.mlp.down_proj.weight.detach().T.contiguous(),
-            )
-            for layer in model.blocks
-        ]
+        self.embedding = model.embed_tokens.weight.detach()
+        self.out = (self.embedding * (model.norm.weight.detach() * WIDTH**0.5)).T.contiguous()
+        self.layers = [_fused(layer) for layer in model.blocks]
+        self.cache = torch.empty(len(self.layers), 2, rows, HEADS, positions, SIZE)
+        cosines, sines = rotation(positions)
+        self.turns = torch.complex(cosines[:, : SIZE // 2], sines[:, : SIZE // 2])
+
+    def step(self, tokens: Tensor, place: int) -> Tensor:
+        """Logits (rows, vocabulary) after one more token in each row."""
+        x, rows = self.embedding[tokens], len(tokens)
+        for (qkv_weight, out, gate, up, down), cache in zip(self.layers, self.cache, strict=True):
+            qkv = _scaled(x) @ qkv_weight
+            qk = torch.view_as_complex(qkv[:, : 2 * WIDTH].view(rows, 2 * HEADS, SIZE // 2, 2))
+            qk.mul_(self.turns[place])
+            cache[:, :rows, :, place] = qkv[:, WIDTH:].view(rows, 2, HEADS, SIZE).transpose(0, 1)
+            keys, values = cache[:, :rows, :, : place + 1].flatten(1, 2)
+            scores = torch.bmm(qkv[:, :WIDTH].reshape(-1, 1, SIZE), keys.transpose(1, 2)).softmax(-1)
+            x = torch.addmm(x, torch.bmm(scores, values).view(rows, WIDTH), out)
+            scaled = _scaled(x)
+            x = torch.addmm(x, functional.silu(scaled @ gate).mul_(scaled @ up), down)
+        return _scaled(x) @ self.out
+
+    def move(self, rows: Tensor, to: Tensor, positions: int) -> None:
+        """Copy the cache of some rows over that of others."""
+        self.cache[:, :, to, :, :positions] = self.cache[:, :, rows, :, :positions]
 
 
-def _three(layer: Layer) -> tuple[torch.nn.Linear, ...]:
-    return layer.self_attn.q_proj, layer.self_attn.k_proj, layer.self_attn.v_proj
+def _scaled(x: Tensor) -> Tensor:
+    """The RMS norm without its weight and without the root of the width, both of which are in the matrices."""
+    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).hypot_(_TINY)
+
+
+def _fused(layer: Layer) -> tuple[Tensor, ...]:
+    """The matrices of a layer, each to be multiplied from the right."""
+    before = layer.input_layernorm.weight.detach() * WIDTH**0.5
+    after = layer.post_attention_layernorm.weight.detach() * WIDTH**0.5
+    attention, mlp = layer.self_attn, layer.mlp
+    order = torch.arange(WIDTH).view(HEADS, 2, SIZE // 2).transpose(1, 2).flatten()
+    q = attention.q_proj.weight.detach()[order] / SIZE**0.5
+    k = attention.k_proj.weight.detach()[order]
+    return (
+        (torch.cat([q, k, attention.v_proj.weight.detach()]) * before).T.contiguous(),
+        attention.o_proj.weight.detach().T.contiguous(),
+        (mlp.gate_proj.weight.detach() * after).T.contiguous(),
+        (mlp.up_proj.weight.detach() * after).T.contiguous(),
+        mlp.down_proj.weight.detach().T.contiguous(),
+    )
 
 
 @torch.no_grad()
@@ -94,68 +129,54 @@ def sample(
         seed: of the noise.
         temperature: divides the logits; 0 takes the most probable token.
     """
-    fused = _Fused(policy)
     starts = torch.tensor([len(prompt) for prompt in prompts])
-    rows, shortest, total = len(prompts), int(starts.min()), int(starts.max()) + longest
-    vocabulary = fused.embedding.shape[0]
-    tokens = torch.zeros(rows, total, dtype=torch.long)
+    rows, shortest, latest = len(prompts), int(starts.min()), int(starts.max())
+    total, limits = latest + longest, starts + longest
+    decoder = _Decoder(policy, rows, total)
+    tokens, logps = torch.zeros(rows, total, dtype=torch.long), torch.zeros(rows, total - 1)
     for row, prompt in enumerate(prompts):
         tokens[row, : len(prompt)] = torch.tensor(prompt)
-    logps = torch.zeros(rows, total - 1)
-    ends = starts + longest
-    finished = torch.zeros(rows, dtype=torch.bool)
-    alive = torch.arange(rows)
-    caches = [torch.empty(2, rows, HEADS, total, SIZE) for _ in fused.layers]
-    turns = rotation(total)
-    noise = torch.Generator().manual_seed(seed)
-    last = total
+    noise = torch.rand(total, rows, generator=torch.Generator().manual_seed(seed))
+    alive, gone = torch.arange(rows), torch.zeros(rows, dtype=torch.bool)
     for place in range(total - 1):
-        logits = _one(fused, tokens[alive, place], caches, place, turns)
-        uniform = torch.rand(rows, vocabulary, generator=noise)
+        logits = decoder.step(tokens[alive, place], place)
         if place + 1 < shortest:  # all rows are still within their prompts
             continue
-        log_probs = (logits / (temperature or 1.0)).log_softmax(-1)
-        gumbel = uniform[alive].log_().neg_().log_() if temperature else 0.0
-        drawn = (log_probs - gumbel).argmax(-1)
-        open_ = place + 1 >= starts[alive]  # the others are still within their prompts
-        drawn = torch.where(open_, drawn, tokens[alive, place + 1])
-        tokens[alive, place + 1] = drawn
-        logps[alive, place] = torch.where(open_, log_probs.gather(-1, drawn[:, None]).squeeze(-1), 0.0)
-        running = ~finished[alive] & (place + 1 < ends[alive])
-        ended = open_ & running & (drawn == eos)
-        if ended.any():
-            finished[alive[ended]] = True
-            ends[alive[ended]] = place + 2
-        stay = running & ~ended & (place + 2 < ends[alive])
-        kept = int(stay.sum())
+        drawn, chosen = _draw(logits, noise[place, alive], temperature)
+        if place + 1 < latest:  # some are
+            drawn = torch.where(place + 1 < starts[alive], tokens[alive, place + 1], drawn)
+        tokens[alive, place + 1], logps[alive, place] = drawn, chosen
+        gone |= (drawn == eos) & (place + 1 >= starts[alive])
+        if place % _LOOK:
+            continue
+        gone |= place + 2 >= limits[alive]
+        kept = len(gone) - int(gone.sum())
         if kept == 0:
-            last = place + 2
             break
-        if kept < _DROP * len(alive):
-            for cache in caches:
-                cache[:, :kept, :, : place + 1] = cache[:, : len(alive)][:, stay, :, : place + 1]
-            alive = alive[stay]
+        if kept < _DROP * len(gone):
+            holes, late = gone[:kept].nonzero().squeeze(1), (~gone[kept:]).nonzero().squeeze(1) + kept
+            decoder.move(late, holes, place + 1)
+            alive[holes] = alive[late]
+            alive, gone = alive[:kept], torch.zeros(kept, dtype=torch.bool)
     # Rows that ended but were not dropped yet went on drawing: what they drew is no part of the completion.
+    places = torch.arange(total)
+    hits = (tokens == eos) & (places >= starts[:, None]) & (places < limits[:, None])
+    finished = hits.any(1)
+    ends = torch.where(finished, hits.int().argmax(1) + 1, limits)
+    last = int(ends.max())
     rollout = Rollout(tokens[:, :last], starts, ends, logps[:, : last - 1], finished)
-    rollout.tokens[torch.arange(last) >= ends[:, None]] = 0
+    rollout.tokens[places[:last] >= ends[:, None]] = 0
     rollout.logps[~rollout.mask] = 0.0
     return rollout
 
 
-def _one(
-    fused: _Fused, tokens: Tensor, caches: list[Tensor], place: int, turns: tuple[Tensor, Tensor]
-) -> Tensor:
-    """Logits (rows, vocabulary) after one more token in each row."""
-    x = fused.embedding[tokens]
-    cosines, sines = turns[0][place], turns[1][place]
-    for (norm, qkv, out, norm_after, gate_up, down), cache in zip(fused.layers, caches, strict=True):
-        q, k, v = (functional.rms_norm(x, (WIDTH,), norm, 1e-6) @ qkv).view(-1, 3, HEADS, SIZE).unbind(1)
-        rows = cache[:, : len(tokens)]
-        rows[0, :, :, place] = rotate(k, cosines, sines)
-        rows[1, :, :, place] = v
-        keys, values = rows[:, :, :, : place + 1]
-        mixed = functional.scaled_dot_product_attention(rotate(q, cosines, sines)[:, :, None], keys, values)
-        x = x + mixed.reshape(-1, WIDTH) @ out
-        gate, up = (functional.rms_norm(x, (WIDTH,), norm_after, 1e-6) @ gate_up).chunk(2, -1)
-        x = x + (functional.silu(gate) * up) @ down
-    return functional.linear(functional.rms_norm(x, (WIDTH,), fused.norm, 1e-6), fused.embedding)
+def _draw(logits: Tensor, uniform: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """A token for each row and its log-prob, from one number between 0 and 1 for each row."""
+    log_probs = (logits / (temperature or 1.0)).log_softmax(-1)
+    if temperature:
+        up_to = log_probs.exp().cumsum(-1)
+        drawn = torch.searchsorted(up_to, uniform[:, None] * up_to[:, -1:], right=True)
+        drawn.clamp_(max=logits.shape[1] - 1)  # by rounding, or where all is NaN
+    else:
+        drawn = log_probs.argmax(-1, keepdim=True)
+    return drawn.squeeze(1), log_probs.gather(1, drawn).squeeze(1)
