@@ -26,7 +26,13 @@ from datasets import Dataset  # type: ignore[import-untyped]
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, TrainerCallback
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+    PrinterCallback,
+    TrainerCallback,
+)
 from trl.trainer.grpo_config import GRPOConfig
 from trl.trainer.grpo_trainer import GRPOTrainer
 
@@ -164,8 +170,8 @@ def dataset(training: Training) -> Dataset:
     )
 
 
-def build(options: Options, out: Path, **recording: Any) -> GRPOTrainer:
-    """A trainer whose training is recorded in OUT/run.
+def go(options: Options, out: Path, **recording: Any) -> GRPOTrainer:
+    """Train, recorded in OUT/run; returns the trainer.
 
     Args:
         options: of the plain loop; what TRL has no counterpart for must be left as it is.
@@ -173,6 +179,16 @@ def build(options: Options, out: Path, **recording: Any) -> GRPOTrainer:
         recording: options of ForeshockCallback.
     """
     _refuse(options)
+    facts: dict[str, Any] = {"units": {"reward": "points", "completions/mean_length": "tokens"}}
+    callback = ForeshockCallback(out / "run", source_column="source", **{**facts, **recording})
+    trainer = build(options, out, callback)
+    trainer.train()
+    callback.close()
+    return trainer
+
+
+def build(options: Options, out: Path, callback: TrainerCallback) -> GRPOTrainer:
+    """A trainer of the task, with a callback."""
     training = Training(options)
     lab, words = Lab(training), training.words
     start = out / "start"  # as a folder, so that TRL finds the reference model there, too
@@ -202,16 +218,17 @@ def build(options: Options, out: Path, **recording: Any) -> GRPOTrainer:
         report_to="none",
         disable_tqdm=True,
     )
-    facts = {"units": {"reward": "points", "completions/mean_length": "tokens"}}
-    return GRPOTrainer(
+    trainer = GRPOTrainer(
         model=str(start),
         processing_class=tokenizer(words),
         reward_funcs=list(training.rewards.values()),
         train_dataset=dataset(training),
         args=config,
         rollout_func=lab.rollout,
-        callbacks=[lab, ForeshockCallback(out / "run", source_column="source", **{**facts, **recording})],
+        callbacks=[lab, callback],
     )
+    trainer.remove_callback(PrinterCallback)  # of 30 numbers at each step
+    return trainer
 
 
 def _refuse(options: Options) -> None:
@@ -238,5 +255,5 @@ def main(arguments: list[str]) -> None:
         raise SystemExit(f"{out} holds a run already; give another --out")
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", module="(transformers|trl|torch)")
-    build(Options(**flags), out).train()
+    go(Options(**flags), out)
     print(f"recorded in {out / 'run'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from collections.abc import Iterator
 
@@ -127,14 +128,14 @@ def spoil(task: Task, rng: random.Random, words: list[str]) -> Iterator[str]:
 
 @each_task
 def test_who_holds_on_is_right_more_often(task: Task) -> None:
-    """In demonstrations of chains, as many steps as links are right unless one slipped; fewer never are."""
+    """A demonstration that goes on to the end is mostly right, one that gives up hardly ever."""
     rng = random.Random(2)
-    given_up, held_on = [], []
+    given_up: list[bool] = []
+    held_on: list[bool] = []
     for problem in problems(task):
         words, _ = task.demonstration(rng, problem)
-        text = " ".join(words)
         verdict = words[: words.index("<answer>")] if "<answer>" in words else words
-        (held_on if "yes" in verdict else given_up).append(task.solved(problem, text))
+        (held_on if "yes" in verdict else given_up).append(task.solved(problem, " ".join(words)))
     assert sum(held_on) / len(held_on) > 0.65
     assert sum(given_up) / len(given_up) < 0.1
 
@@ -164,8 +165,6 @@ def key(problem: Problem) -> tuple[object, ...]:
 
 @each_task
 def test_a_wrong_label_is_what_the_reward_goes_by_and_the_scorer_does_not(task: Task) -> None:
-    import dataclasses
-
     rng = random.Random(3)
     for problem in problems(task, "easy", 50):
         text = " ".join(task.demonstration(rng, problem)[0])
