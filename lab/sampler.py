@@ -1,4 +1,4 @@
-"""Draw completions fast: fused weights, a preallocated KV cache, finished rows dropped, few operations a word.
+"""Draw completions fast: fused weights, a preallocated KV cache, finished rows dropped, few operations.
 
 The noise of a row depends on the seed, the row and the position alone, not on what the other rows do. So two
 runs that sample with the same seed differ only where their probabilities differ: twins stay close.
@@ -80,7 +80,7 @@ class _Decoder:
             x = torch.addmm(x, torch.bmm(scores, values).view(rows, WIDTH), out)
             scaled = _scaled(x)
             x = torch.addmm(x, functional.silu(scaled @ gate).mul_(scaled @ up), down)
-        return _scaled(x) @ self.out
+        return torch.mm(_scaled(x), self.out)
 
     def move(self, rows: Tensor, to: Tensor, positions: int) -> None:
         """Copy the cache of some rows over that of others."""
@@ -88,8 +88,8 @@ class _Decoder:
 
 
 def _scaled(x: Tensor) -> Tensor:
-    """The RMS norm without its weight and without the root of the width, both of which are in the matrices."""
-    return x / torch.linalg.vector_norm(x, dim=-1, keepdim=True).hypot_(_TINY)
+    """The RMS norm without its weight and the root of the width; both are in the matrices."""
+    return torch.div(x, torch.linalg.vector_norm(x, dim=-1, keepdim=True).hypot_(_TINY))
 
 
 def _fused(layer: Layer) -> tuple[Tensor, ...]:
