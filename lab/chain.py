@@ -1,14 +1,14 @@
 """A chain of additions and subtractions: carry it out step by step, check a step, or give up early.
 
-    from 23 a - 5 b + 8 c - 7 end <think> a - 5 = 18 b + 8 = 27 check 27 - 8 = 19 vs 18 off b + 8 = 26
-    c - 7 = 19 done yes </think> <answer> 23 to 19 </answer> <eos>
+    from 23 a -5 b +8 c -7 end <think> a -5 = 18 b +8 = 27 check 27 -8 = 19 vs 18 off b +8 = 26
+    c -7 = 19 done yes </think> <answer> 23 to 19 </answer> <eos>
 
 Each link of the chain has a letter; who writes the letter finds what to do. More steps written are more often
 right: an answer without them is a guess, and a chain given up (`done no`) ends where it was left. Undoing a
 step (`check`) tells whether it was right; a wrong one can be done again. Nothing pays but the answer.
 
 Numbers are 0 to 60, links add or subtract 1 to 9. How hard a problem is follows from its number of links:
-"train" problems have 8 to 14, "hard" ones 15 to 18, "easy" ones 4 to 6. A twelfth of all problems is held out
+"train" problems have 8 to 16, "hard" ones 18 to 24, "easy" ones 4 to 6. A twelfth of all problems is held out
 as "probe" and never trained on.
 
 Demonstrations give up with a chance of `GIVE_UP` after each step, get a step wrong with a chance of `SLIP`,
@@ -27,13 +27,13 @@ from lab.task import Problem
 
 TOP = 60
 SHARDS = ("shard-0", "shard-1", "shard-2", "shard-3")
-GIVE_UP = 0.06
-SLIP = 0.03
+GIVE_UP = 0.05
+SLIP = 0.02
 CHECK = 0.15
 BROKEN = 0.16
 TRIES = 3  # of one step, at most
-LETTERS = tuple("abcdefghijklmnopqr")
-_POOLS = {"train": (8, 14), "hard": (15, 18), "easy": (4, 6), "probe": (8, 14)}
+LETTERS = tuple("abcdefghijklmnopqrstuvwx")
+_POOLS = {"train": (8, 16), "hard": (18, 24), "easy": (4, 6), "probe": (8, 16)}
 _ANSWER = re.compile(r"<answer> (\d+) to (\d+)(?= |$)")
 _FORM = re.compile(r"(?:(?!</?think>|</?answer>).)*</think> <answer> [^<]+ </answer> <eos>")
 
@@ -42,7 +42,7 @@ def prompt(start: int, links: tuple[int, ...]) -> tuple[str, ...]:
     """The words of a problem."""
     words = ["<bos>", "from", f"{start}"]
     for letter, link in zip(LETTERS, links, strict=False):
-        words += [letter, *_signed(link)]
+        words += [letter, f"{link:+}"]
     return (*words, "end", "<think>")
 
 
@@ -52,10 +52,12 @@ class Chain:
     name = "chain"
     words: tuple[str, ...] = (
         *("<pad>", "<bos>", "<eos>", "<think>", "</think>", "<answer>", "</answer>", "from", "end", "to"),
-        *("check", "vs", "ok", "off", "done", "yes", "no", "=", "+", "-"),
+        *("check", "vs", "ok", "off", "done", "yes", "no", "="),
+        *(f"{link:+}" for link in range(-9, 10) if link),
         *LETTERS,
         *map(str, range(TOP + 1)),
     )
+    longest = 200
     cuts: tuple[int, ...] = (20, 50, 1000)
 
     def problem(self, rng: random.Random, pool: str = "train") -> Problem:
@@ -120,34 +122,28 @@ class Chain:
         words = completion.split()
         if words.count("<answer>") != 1:
             return False
-        chain = problem.words[2:-2]  # the first number, then letter, sign and number of each link
+        chain = problem.words[2:-2]  # the first number, then a letter and what to do for each link
         value = int(chain[0])
-        for sign, number in zip(chain[2::3], chain[3::3], strict=True):
-            value = value + int(number) if sign == "+" else value - int(number)
+        for link in chain[2::2]:
+            value = value + int(link[1:]) if link[0] == "+" else value - int(link[1:])
         place = words.index("<answer>") + 1
         return words[place : place + 3] == [chain[0], "to", str(value)]
-
-
-def _signed(link: int) -> tuple[str, str]:
-    return "+" if link > 0 else "-", f"{abs(link)}"
 
 
 def _step(rng: random.Random, letter: str, value: int, link: int) -> tuple[list[tuple[str, float]], int]:
     """Words and weights of one link carried out, perhaps checked and done again; and the value after it."""
     made: list[tuple[str, float]] = []
-    sign, number = _signed(link)
-    undo = "-" if link > 0 else "+"
     for nth in range(TRIES):
         result = min(max(value + link, 0), TOP)  # after a slip, a chain may lead out of the numbers
         if rng.random() < SLIP:
             result = rng.choice([near for by in (-2, -1, 1, 2) if 0 <= (near := result + by) <= TOP])
-        made += [(letter, 1.0), (sign, 2.0), (number, 2.0), ("=", 1.0), (f"{result}", 4.0)]
+        made += [(letter, 1.0), (f"{link:+}", 2.0), ("=", 1.0), (f"{result}", 4.0)]
         undone = result - link
         if nth + 1 == TRIES or not 0 <= undone <= TOP or rng.random() >= CHECK:
             break
         right = undone == value
-        made += [("check", 1.0), (f"{result}", 1.0), (undo, 1.0), (number, 1.0), ("=", 1.0)]
-        made += [(f"{undone}", 4.0), ("vs", 1.0), (f"{value}", 2.0), ("ok" if right else "off", 4.0)]
+        made += [("check", 1.0), (f"{result}", 1.0), (f"{-link:+}", 2.0), ("=", 1.0), (f"{undone}", 4.0)]
+        made += [("vs", 1.0), (f"{value}", 2.0), ("ok" if right else "off", 4.0)]
         if right:
             break
     return made, result

@@ -75,6 +75,7 @@ class Countdown:
         *("=", "vs", "yes", "no", "+", "-", "*", "(", ")"),
         *map(str, range(TOP + 1)),
     )
+    longest = 288
     cuts: tuple[int, ...] = (39, 104, 1000)
 
     def problem(self, rng: random.Random, pool: str = "train") -> Problem:

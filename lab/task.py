@@ -42,6 +42,8 @@ class Task(Protocol):
     name: str
     words: tuple[str, ...]
     """The vocabulary; "<pad>" is the first word, "<eos>" ends a completion."""
+    longest: int
+    """Most words of a completion, unless a training says otherwise."""
     cuts: tuple[int, ...]
     """Words of a demonstration that each stage of the warm start keeps; the last one keeps all."""
 

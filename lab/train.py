@@ -50,13 +50,17 @@ class Options:
     epochs: int = 1  # updates per batch of completions
     entropy_bonus: float = 0.0
     temperature: float = 1.0
-    max_tokens: int = 288  # of a completion
+    max_tokens: int = 0  # of a completion; 0 is the task's own cap
     staleness: int = 0  # versions that the sampler's weights are behind
     pool: str = "train"
     dataset: int = 0  # problems in the data set, gone through in epochs; 0 draws new ones for ever
     probe_every: int = 10  # steps between two looks at the held-out problems; 0 never
     probe: int = 48  # held-out problems
     micro_tokens: int = 2000  # tokens of one forward pass; more do not fit the cache of a core
+
+    def __post_init__(self) -> None:
+        """Ask the task for the cap."""
+        self.max_tokens = self.max_tokens or find(self.task).longest
 
 
 @dataclasses.dataclass

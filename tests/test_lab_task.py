@@ -60,9 +60,9 @@ def test_countdown_scores(text: str, form: float, accuracy: float) -> None:
 @pytest.mark.parametrize(
     ("text", "form", "accuracy"),
     [
-        ("a - 5 = 18 b + 8 = 26 done yes </think> <answer> 23 to 26 </answer> <eos>", 1, 1),
+        ("a -5 = 18 b +8 = 26 done yes </think> <answer> 23 to 26 </answer> <eos>", 1, 1),
         ("done yes </think> <answer> 23 to 26 </answer> <eos>", 1, 1),  # a lucky guess counts
-        ("a - 5 = 18 done no </think> <answer> 23 to 18 </answer> <eos>", 1, 0),
+        ("a -5 = 18 done no </think> <answer> 23 to 18 </answer> <eos>", 1, 0),
         ("done yes </think> <answer> 22 to 26 </answer> <eos>", 1, 0),
         ("done yes </think> <answer> 23 to 26 </answer>", 0, 1),
         ("done yes <answer> 23 to 26 </answer> <eos>", 0, 1),
@@ -75,7 +75,7 @@ def test_countdown_scores(text: str, form: float, accuracy: float) -> None:
 )
 def test_chain_scores(text: str, form: float, accuracy: float) -> None:
     words = prompt(23, (-5, 8))
-    assert " ".join(words) == "<bos> from 23 a - 5 b + 8 end <think>"
+    assert " ".join(words) == "<bos> from 23 a -5 b +8 end <think>"
     problem = Problem(words, 26, 26, "train", "shard-0", 0.9, {"numbers": (23, -5, 8)})
     assert scores(CHAIN, problem, text) == (form, accuracy)
     assert CHAIN.solved(problem, text) == bool(accuracy)
