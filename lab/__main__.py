@@ -11,6 +11,8 @@ COMMANDS = {
     "run": "train with GRPO, with or without a fault; writes a run folder",
     "trl": "train with TRL's own GRPOTrainer, recorded by Foreshock's callback",
     "figure": "train without faults and draw length and reward",
+    "score": "score detection and diagnosis over a corpus; prints one table",
+    "corpus": "make the labelled runs: healthy ones and forks with faults",
     "faults": "list the faults with their causes and doses",
 }
 

@@ -11,7 +11,7 @@ import json
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from pathlib import Path
 from lab.adapters import find
 from lab.adapters.base import Record, Tool, ToolError
 from lab.score_data import Truth, curves
+
+_Task = tuple[str, str, Sequence[Record], Mapping[str, str], Path]
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,8 @@ def look(tool: Tool, level: str, record: Record) -> Said:
     no_alarms, no_causes = tool.lacks(level)
     began = time.perf_counter()
     alarms: list[tuple[int, str]] = []
-    counts = [] if no_alarms else sorted({*range(tool.every(level), len(record.rows), tool.every(level))})
-    if not no_alarms:
-        counts.append(len(record.rows))
+    rows, every = len(record.rows), tool.every(level)
+    counts = [] if no_alarms else [*range(every, rows, every), rows]
     try:
         watcher = tool.start(level)
         for count in counts:
@@ -75,7 +76,7 @@ def look_at_all(
         ToolError: a tool does not start at all.
     """
     said: dict[tuple[str, str], dict[str, Said]] = {}
-    tasks = []
+    tasks: list[_Task] = []
     for name in names:
         tool = find(name, pythons)
         version = tool.version()
@@ -90,14 +91,22 @@ def look_at_all(
                 groups[truths[id].twin or id].append(record)
             tasks += [(name, level, group, pythons, folder) for group in groups.values()]
     began = time.monotonic()
-    with ProcessPoolExecutor(workers) as pool:
-        waiting = {pool.submit(_task, *task): task[:2] for task in tasks}
-        for done, future in enumerate(as_completed(waiting), 1):
-            said[waiting[future]] |= future.result()
-            spent = time.monotonic() - began
-            print(f"\r{done} of {len(tasks)} groups of runs, {spent:.0f} s ", end="", file=sys.stderr)
+    for done, (task, heard) in enumerate(_all(tasks, workers), 1):
+        said[task[:2]] |= heard
+        spent = time.monotonic() - began
+        print(f"\r{done} of {len(tasks)} groups of runs, {spent:.0f} s ", end="", file=sys.stderr)
     print(file=sys.stderr)
     return said
+
+
+def _all(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[_Task, dict[str, Said]]]:
+    """Each task with its result, as they come."""
+    if workers == 1:
+        yield from ((task, _task(*task)) for task in tasks)
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        waiting = {pool.submit(_task, *task): task for task in tasks}
+        yield from ((waiting[future], future.result()) for future in as_completed(waiting))
 
 
 def _task(
@@ -114,6 +123,8 @@ def _task(
             continue
         tool = tool or find(name, pythons)
         said[record.id] = look(tool, level, seen)
+        if said[record.id].error:
+            continue  # it may be cured
         folder.mkdir(parents=True, exist_ok=True)
         part = kept.with_suffix(f".{record.id}.part")
         part.write_text(json.dumps(asdict(said[record.id])))

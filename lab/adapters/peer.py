@@ -80,14 +80,18 @@ class Peer:
         """
         if self._process is None:
             self._complaints = tempfile.TemporaryFile("w+")
-            root = str(Path(__file__).resolve().parents[2])
+            places = [str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
             self._process = subprocess.Popen(
                 [self._python, "-m", f"lab.adapters.{self._module}"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,
                 text=True,
-                env={**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"},
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(filter(None, places)),
+                    "OMP_NUM_THREADS": "1",
+                },
             )
         assert self._process.stdin and self._process.stdout
         try:
