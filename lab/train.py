@@ -181,7 +181,7 @@ class Training:
                 losses = -torch.minimum(ratio * advantage, clipped * advantage)
                 if options.beta:
                     apart = reference[place] - new
-                    divergence = apart.exp() - apart - 1
+                    divergence = (apart.exp() - apart - 1) * ratio  # the ratio makes its gradient unbiased
                     losses = losses + options.beta * divergence
                     sums["kl"] += float((divergence.detach() * inside).sum())
                 if options.entropy_bonus:

@@ -121,7 +121,7 @@ def test_loss_and_gradients_are_those_of_trl(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     from datasets import Dataset  # type: ignore[import-untyped]
 
-    training = Training(small(epochs=2, beta=0.05, lr=2e-3, prompts=3, max_tokens=60))
+    training = Training(small(epochs=2, beta=0.05, lr=1e-3, prompts=3, max_tokens=60))
     states, gradients = [], []
 
     def keep(batch: Batch) -> None:
@@ -131,7 +131,9 @@ def test_loss_and_gradients_are_those_of_trl(tmp_path: Path) -> None:
     training.gradients = keep  # type: ignore[method-assign]
     batch = training.generate(1)
     assert batch.advantages.abs().sum() > 0
-    loss = training.update(batch)["loss"]
+    ours = training.update(batch)
+    assert ours["kl"] > 0, "the second update starts away from the reference"
+    assert ours["clip_ratio/region_mean"] > 0, "and clips some tokens"
     drawn, start = batch.rollout, int(batch.rollout.starts[0])
     with torch.no_grad():
         reference = logps(training.reference, drawn.tokens)[0][:, start - 1 :]
@@ -171,8 +173,9 @@ def test_loss_and_gradients_are_those_of_trl(tmp_path: Path) -> None:
         value.backward()
         theirs.append(value.item())
         for name, parameter in model.named_parameters():
-            assert torch.allclose(_gradient(parameter), gradient[name], atol=2e-5, rtol=1e-3), name
-    assert loss == pytest.approx(sum(theirs) / 2, abs=1e-5)
+            apart = float((_gradient(parameter) - gradient[name]).norm() / _gradient(parameter).norm())
+            assert apart < 1e-4, f"{name}: {apart:.1e} of the gradient; rounding makes about 1e-5"
+    assert ours["loss"] == pytest.approx(sum(theirs) / 2, abs=1e-6)
     assert theirs[0] != pytest.approx(theirs[1], abs=1e-4)
 
 
