@@ -152,17 +152,26 @@ def _lines(corpus: Path, what: str, wanted: set[str]) -> dict[str, list[dict[str
 
 
 def write_journal(record: Record, folder: Path) -> Path:
-    """The record as a run folder that Foreshock opens."""
-    start = {"schema": "foreshock.journal/1", "run": record.id, "process": "0", "attempt": 1}
-    lines = [encoded({"start": {**start, "facts": dict(record.facts or {})}})]
-    beside = sorted([*record.evidence, *record.events], key=lambda each: int(each["step"]))
-    for step, row in zip(record.steps, record.rows, strict=True):
-        lines.append(encoded({"step": step, "metrics": row}))
-        while beside and beside[0]["step"] <= step:
-            lines.append(encoded(beside.pop(0)))
+    """The record as a run folder that Foreshock opens, its lines in the order in which they are written."""
+    lines = [
+        (step, 2, {"step": step, "metrics": row}) for step, row in zip(record.steps, record.rows, strict=True)
+    ]
+    lines += [(line["step"], 1, line) for line in record.evidence]
+    for line in record.events:
+        if line["event"] == "resumed":  # in a journal a resume is a second start
+            lines.append((line["step"], 0, _start(record, line["data"].get("attempt", 2))))
+        else:
+            lines.append((line["step"], 3, line))
+    lines.sort(key=lambda each: each[:2])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "journal-0.jsonl").write_bytes(b"".join(lines))
+    content = [_start(record, 1), *(line for _, _, line in lines)]
+    (folder / "journal-0.jsonl").write_bytes(b"".join(map(encoded, content)))
     return folder
+
+
+def _start(record: Record, attempt: int) -> dict[str, Any]:
+    head = {"schema": "foreshock.journal/1", "run": record.id, "process": "0", "attempt": attempt}
+    return {"start": {**head, "facts": dict(record.facts or {})}}
 
 
 def curves(record: Record) -> tuple[str, ...]:

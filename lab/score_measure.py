@@ -165,10 +165,16 @@ def draws_of(clusters: Sequence[str], draws: int = 1000) -> FloatArray:
     return np.vstack([np.ones(len(clusters)), counts[:, place]]).astype(np.float64)
 
 
-def estimate(drawn: FloatArray, clusters: int, runs: int) -> Estimate:
-    """The first value with the interval that the others give; no interval from one cluster."""
+def estimate(drawn: FloatArray, clusters: Sequence[str]) -> Estimate:
+    """The first value with the interval that the others give; no interval from one cluster.
+
+    Args:
+        drawn: shape (1 + draws,).
+        clusters: of the runs that the measure says something about.
+    """
+    runs = len(clusters)
     known = drawn[1:][~np.isnan(drawn[1:])]
-    if np.isnan(drawn[0]) or clusters < 2 or not len(known):
+    if len(set(clusters)) < 2 or not len(known):
         return Estimate(float(drawn[0]), math.nan, math.nan, runs)
     # "lower" and "higher" choose draws and do not reckon with an infinite delay.
     low = float(np.quantile(known, 0.025, method="lower"))
@@ -183,13 +189,15 @@ def measures(outcomes: Sequence[Outcome], draws: int = 1000) -> dict[str, Estima
     def column(take: Callable[[Outcome], float]) -> FloatArray:
         return np.array([take(each) for each in outcomes], dtype=np.float64)
 
+    def known(values: FloatArray) -> list[str]:
+        return [name for name, value in zip(clusters, values, strict=True) if not math.isnan(value)]
+
     def summed(counts: FloatArray, of: FloatArray | None = None, unit: float = 1.0) -> Estimate:
         of = np.ones_like(counts) if of is None else of
-        runs = int(np.isfinite(counts + of).sum())
-        return estimate(unit * rate(counts, of, weights), len(set(clusters)), runs)
+        return estimate(unit * rate(counts, of, weights), known(counts + of))
 
     def middle(values: FloatArray) -> Estimate:
-        return estimate(median(values, weights), len(set(clusters)), int((~np.isnan(values)).sum()))
+        return estimate(median(values, weights), known(values))
 
     quiet = column(lambda each: each.quiet_alarms)
     found = {

@@ -6,6 +6,7 @@ standard library is imported here and in the adapters of peers: the far side has
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -111,18 +112,20 @@ class Peer:
         """The last line that the process complained."""
         assert self._process and self._complaints
         self._process.wait()
-        self._process = None
         self._complaints.seek(0)
         lines = self._complaints.read().strip().splitlines()
+        self.stop()
         return lines[-1] if lines else "no message"
 
     def stop(self) -> None:
         """End the process."""
         if self._process is not None:
-            assert self._process.stdin and self._process.stdout
-            self._process.stdin.close()
+            assert self._process.stdin and self._process.stdout and self._complaints
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
             self._process.wait(timeout=60)
             self._process.stdout.close()
+            self._complaints.close()
             self._process = None
 
 
