@@ -6,7 +6,9 @@ the command line and the options of the fault are not recorded.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import random
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from foreshock import Recorder
 from foreshock.record import environment
 from foreshock.record.batch import BatchFingerprint
 from foreshock.record.engine import EngineWatch
+from foreshock.record.evidence import Change, Evidence
 from foreshock.record.model import ModelFingerprint
 from foreshock.record.rewards import RewardWatch
 from foreshock.record.samples import Reservoir
@@ -32,10 +35,45 @@ _RECORDED = (
 )
 
 
+def facts(options: Options) -> dict[str, Any]:
+    """What the owner of a run says about it."""
+    return {
+        "prompts_per_step": options.prompts,
+        "group_size": options.group,
+        "total_steps": options.steps,
+        "model": f"{options.task} 0.15M",
+        "units": {"reward": "points", "completions/mean_length": "tokens"},
+    }
+
+
+def clock(training: Training, tokens: float) -> float:
+    """Seconds that a step takes on a machine that only this run is on; the real ones would tell the load."""
+    noise = random.Random(f"{training.options.seed}/clock/{training.done}").gauss(0.0, 0.03)
+    return round((1.0 + tokens / 5000) * (1 + noise), 4)
+
+
 class Recording:
     """One recorder and its pieces of evidence for a training."""
 
-    def __init__(self, folder: Path, options: Options, identity: str, samples: int = 4) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        options: Options,
+        identity: str,
+        samples: int = 4,
+        commit: str | None = None,
+        first: int = 1,
+    ) -> None:
+        """Open the record, or go on with it.
+
+        Args:
+            folder: of the run.
+            options: of the training.
+            identity: name of the run.
+            samples: completions kept of each step.
+            commit: the code's; the real one is not looked for, it would be the same for all runs.
+            first: the step that comes next.
+        """
         config = {name: value for name, value in dataclasses.asdict(options).items() if name in _RECORDED}
         self.recorder = Recorder(
             folder,
@@ -43,12 +81,10 @@ class Recording:
             config=config,
             environment=False,  # it holds the command line, which names the fault
             strict=True,
-            prompts_per_step=options.prompts,
-            group_size=options.group,
-            total_steps=options.steps,
-            model=f"{options.task} 0.15M",
-            units={"reward": "points", "completions/mean_length": "tokens"},
+            **facts(options),
         )
+        if commit is not None:
+            self._committed(commit, first)
         last = self.recorder.last
         self._batches = BatchFingerprint(last("batch"), memory=folder / "prompts-0.seen")
         self._model = ModelFingerprint(last("model"), every=5)
@@ -96,6 +132,31 @@ class Recording:
             if self._told.get(kind) != evidence.data:
                 self.recorder.evidence(evidence, step)
                 self._told[kind] = evidence.data
+
+    def _committed(self, commit: str, step: int) -> None:
+        """The commit, and that it is another one than before, in the recorder's own words."""
+        old = (self.recorder.last("environment") or {}).get("git")
+        new = {"commit": commit, "branch": "main", "dirty": None}
+        changes: tuple[Change, ...] = ()
+        if old and old["commit"] != commit:
+            text = f"The code is at commit {commit[:10]}, was at {old['commit'][:10]}."
+            changes = (Change("git_changed", text, {"before": old, "after": new}),)
+        self.recorder.evidence(Evidence("environment", {"git": new}, changes=changes), step)
+
+    def fork(self, training: Training) -> tuple[Recording, Training]:
+        """Copies of this recording and of its training that go on by themselves, as if nothing had been.
+
+        The copy writes to the same folder, so the original must have moved its own out of the way. The
+        journal gets a start line that is no restart; whoever reads it has to leave it out.
+        """
+        pieces = {name: value for name, value in vars(self).items() if name != "recorder"}
+        other = Recording.__new__(Recording)
+        pieces, branch = copy.deepcopy((pieces, training))
+        vars(other).update(pieces)
+        other.recorder = Recorder(
+            self.recorder.path, id=self.recorder.path.name, environment=False, strict=True
+        )
+        return other, branch
 
     def close(self) -> None:
         """End the record."""

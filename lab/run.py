@@ -128,7 +128,7 @@ def go(
         metrics, secret, batch = advance(training, evil)
         recording.step(training, metrics, batch, secret["lag"])
         with secret_path.open("a") as file:
-            file.write(json.dumps({"step": step, **_finite(secret)}) + "\n")
+            file.write(json.dumps({"step": step, **finite(secret)}) + "\n")
         if step >= evil.at:
             faulty.append({**metrics, **secret})
         if save_every and step % save_every == 0:
@@ -161,11 +161,11 @@ def _judge(options: Options, fault: Fault, out: Path, start: Path | None, faulty
         for _ in faulty:
             metrics, secret, batch = advance(training, clean)
             rows.append({**metrics, **secret})
-            file.write(json.dumps({"step": batch.step, **_finite(rows[-1])}) + "\n")
+            file.write(json.dumps({"step": batch.step, **finite(rows[-1])}) + "\n")
     return fault.check(rows, faulty)
 
 
-def _finite(row: Row) -> dict[str, float | str]:
+def finite(row: Row) -> dict[str, float | str]:
     """A row as JSON allows it: NaN and infinities as texts."""
     return {name: value if math.isfinite(value) else str(value) for name, value in row.items()}
 

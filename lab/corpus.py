@@ -1,0 +1,83 @@
+"""Make the corpus: healthy runs and runs with faults at known steps, all as a user would have them.
+
+    python -m lab corpus --out lab/corpus --workers 2     # hours; give it again to go on after a stop
+    python -m lab corpus --out /tmp/small --small         # a minute or two
+
+Expected: OUT/*.parquet, runs.json and truth.json as lab/corpus/README.md tells. What is made is written
+family by family to OUT-parts, so a killed command loses at most the families in work. The same plan,
+checkpoints and machine give the same corpus bit for bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import json
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lab.plan import Family, plan
+from lab.tables import Corpus, load, pack, restore
+
+__all__ = ["Corpus", "load", "main", "restore"]
+
+
+def main(arguments: list[str]) -> None:
+    """Make the parts that are missing, then pack them."""
+    parser = argparse.ArgumentParser(
+        "lab corpus", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "corpus")
+    parser.add_argument("--workers", type=int, default=2, help="processes, each with one thread")
+    parser.add_argument("--small", action="store_true", help="four short families of three faults")
+    flags = parser.parse_args(arguments)
+    make(flags.out, workers=flags.workers, small=flags.small)
+
+
+def make(out: Path, *, workers: int = 1, small: bool = False) -> None:
+    """The command as a function."""
+    parts = out.with_name(out.name + "-parts")
+    parts.mkdir(parents=True, exist_ok=True)
+    (parts / ".gitignore").write_text("*\n")
+    families = plan(small=small)
+    paths = {family.number: parts / f"{family.number:03d}-{family.key()}.json.gz" for family in families}
+    missing = [(family, paths[family.number]) for family in families if not paths[family.number].exists()]
+    missing.sort(key=lambda pair: -pair[0].steps)  # the longest first, so that no worker is left with one
+    began = time.time()
+    for done, (number, seconds) in enumerate(_made(missing, workers), 1):
+        so_far = f"{done} of {len(missing)} in {time.time() - began:.0f} s"
+        print(f"family {number}: {seconds:.0f} CPU s; {so_far}", flush=True)
+    pack([_read(path) for path in paths.values()], out)
+    print(f"{out}: {sum(path.stat().st_size for path in out.glob('*.*')) / 1e6:.1f} MB")
+
+
+def _made(missing: list[tuple[Family, Path]], workers: int) -> Iterator[tuple[int, float]]:
+    """Make parts, several at a time, or in this process if there is one worker."""
+    if workers <= 1:
+        yield from map(_part, missing)
+    else:
+        with multiprocessing.get_context("spawn").Pool(workers, maxtasksperchild=8) as pool:
+            yield from pool.imap_unordered(_part, missing)
+
+
+def _part(task: tuple[Family, Path]) -> tuple[int, float]:
+    """Train a family and write its part; a part that is there is whole."""
+    from lab.family import train  # here, as it imports torch, which the workers do and the parent need not
+
+    family, path = task
+    began = time.process_time()
+    runs = train(family)
+    unfinished = path.with_suffix(f".{os.getpid()}")
+    with gzip.open(unfinished, "wt") as file:
+        json.dump(runs, file)
+    unfinished.replace(path)
+    return family.number, time.process_time() - began
+
+
+def _read(path: Path) -> list[dict[str, object]]:
+    with gzip.open(path, "rt") as file:
+        runs: list[dict[str, object]] = json.load(file)
+    return runs
