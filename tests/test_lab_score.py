@@ -18,8 +18,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import pyarrow as pa  # type: ignore[import-untyped]
 import pyarrow.parquet as pq  # type: ignore[import-untyped]
 from lab import score
+from lab.adapters import foreshock as adapter
 from lab.adapters import rldoctor, rlprobe, rlwatch
 from lab.adapters.base import Record, ToolError, Watcher
+from lab.adapters.foreshock import _Told
 from lab.score_data import curves, records, truths, write_journal
 from lab.score_measure import delay, detected, draws_of, estimate, median, rate
 from lab.score_table import table
@@ -279,6 +281,37 @@ def test_what_a_tool_gave_up_on_is_left_out_and_told(corpus: Path) -> None:
     rows = score.score(runs, known, {("stand-in", "metrics"): said})
     assert rows[1][4]["within_8"].runs == 0
     assert all(each.error == "out of paper" for each in said.values())
+
+
+def test_an_event_that_is_dated_anew_is_told_once(monkeypatch: pytest.MonkeyPatch, corpus: Path) -> None:
+    """The analysis is replaced: it finds at each look the events of the script."""
+    script = {
+        10: [_Told("reward_mean", "change", 5, 6)],
+        20: [_Told("reward_mean", "change", 8, 9), _Told("kl_ref", "change", 8, 9)],
+        30: [],
+        40: [_Told("reward_mean", "change", 3, 4), _Told("reward_mean", "change", 30, 31)],
+    }
+    looks = []
+
+    def analysed(seen: Record) -> Any:
+        looks.append(len(seen.rows))
+        return None, seen.steps[-1]
+
+    monkeypatch.setattr(adapter, "_analysed", analysed)
+    monkeypatch.setattr(adapter, "_reasons", lambda step: script[step])
+    monkeypatch.setattr(adapter, "open_causes", lambda run, step: [])
+    tool = adapter.Foreshock(every=10)
+    held = records(corpus, ["a", "clean-a"])
+    alarms = look(tool, "metrics", held["a"]).alarms
+    assert alarms is not None
+    assert [(step, what.split()[0]) for step, what in alarms] == [
+        (10, "reward_mean"),
+        (20, "kl_ref"),  # the reward's event moved by two steps and is the same
+        (40, "reward_mean"),  # back at its first date it is no news; the other is
+    ]
+    look(tool, "metrics", held["clean-a"])
+    # The twin is equal before step 20: analysed there once for both. The last look is for the causes.
+    assert looks == [10, 20, 30, 40, 40, 20, 30, 40, 40]
 
 
 def test_tables_of_adapters_name_causes_of_the_catalogue() -> None:
