@@ -26,8 +26,8 @@ from lab.task import Problem
 
 TOP = 60
 SHARDS = ("shard-0", "shard-1", "shard-2", "shard-3")
-GIVE_UP = 0.07
-BROKEN = 0.16
+GIVE_UP = 0.12
+BROKEN = 0.05
 LONGEST = 30  # attempts
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
 _POOLS = {"train": (0.10, 1.0), "hard": (0.0, 0.06), "easy": (0.25, 1.0), "probe": (0.10, 1.0)}

@@ -2,7 +2,7 @@
 
     python -m lab warmstart --task countdown          # writes lab/checkpoints/countdown.safetensors
 
-Expected: see DIARY.md for the time and the rewards that GRPO begins with. What makes it learn: the target
+Expected: see DIARY.md for the commands, the time and the rewards that GRPO begins with. What makes it learn: the target
 restated in each attempt, keys that begin as copies of queries (a head that finds equal words), results and
 verdicts weighted more, short pieces first (cut, not ended early, so that nothing false is taught), batches of
 similar length. They were introduced together; single effects are not separated.
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from lab.policy import CHECKPOINTS, Policy, Words, save
+from lab.policy import CHECKPOINTS, Policy, Words, load, save
 from lab.sampler import sample
 from lab.task import Task, find
 
@@ -85,6 +85,14 @@ def measure(
     }
 
 
+def _fresh(words: Words) -> Policy:
+    """Random weights, with keys as copies of queries."""
+    policy = Policy(len(words))
+    for layer in policy.model.blocks:
+        layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
+    return policy
+
+
 def main(arguments: list[str]) -> None:
     """Train the stages one after the other and write the checkpoint."""
     parser = argparse.ArgumentParser("lab warmstart", description=__doc__)
@@ -96,14 +104,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--budget", type=int, default=6000, help="tokens per batch")
     parser.add_argument("--lr", type=float, default=4e-3, help="at its highest; falls along a cosine")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--begin", type=Path, default=None, help="weights to go on from")
     parser.add_argument("--out", type=Path, default=None)
     options = parser.parse_args(arguments)
     torch.manual_seed(options.seed)
     task = find(options.task)
     words = Words(task.words)
-    policy = Policy(len(words))
-    for layer in policy.model.blocks:
-        layer.self_attn.k_proj.weight.data.copy_(layer.self_attn.q_proj.weight.data)
+    policy = load(options.begin, len(words)) if options.begin else _fresh(words)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=options.lr, betas=(0.9, 0.98), weight_decay=0.01)
     total = sum(options.steps)
     warm_up = max(1, min(100, total // 5))

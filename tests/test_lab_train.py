@@ -41,7 +41,7 @@ def test_the_checkpoint_is_small_and_knows_the_task() -> None:
     training = Training(small(prompts=24, max_tokens=288))
     batch = training.generate(1)
     row = training.statistics(batch)
-    assert 1.2 < row["reward"] < 1.8
+    assert 1.35 < row["reward"] < 1.65
     assert row["completions/clipped_ratio"] < 0.2
 
 
@@ -58,8 +58,8 @@ def test_demonstrations_are_right_as_often_as_reward_and_independent_scorer_say(
         form += COUNTDOWN.format_reward([text], **columns)
         true.append(COUNTDOWN.solved(problem, text))
     assert given == [float(each) for each in true]
-    assert 0.55 < sum(given) / 400 < 0.85
-    assert 0.75 < sum(form) / 400 < 0.92
+    assert 0.48 < sum(given) / 400 < 0.72
+    assert 0.91 < sum(form) / 400 < 0.98
 
 
 def test_a_wrong_answer_scores_nothing() -> None:
