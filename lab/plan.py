@@ -122,7 +122,7 @@ def _clean(number: int, task: str, split: str, small: bool) -> Family:
         epochs=rng.choice((1,) * 9 + (2,)),
         staleness=rng.choice((0,) * 6 + (1,)),
         dataset=rng.choice((0, 0, 0, 0, 480)),
-        max_tokens=200 if small else 400,
+        max_tokens=120 if small else 0,
     )
     harmless = () if small and number % 2 else draw(options.seed, max(steps, 40))
     harmless = tuple(event for event in harmless if event.step < steps)

@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import dataclasses
 import random
+import types
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,14 @@ def clock(training: Training, tokens: float) -> float:
     """Seconds that a step takes on a machine that only this run is on; the real ones would tell the load."""
     noise = random.Random(f"{training.options.seed}/clock/{training.done}").gauss(0.0, 0.03)
     return round((1.0 + tokens / 5000) * (1 + noise), 4)
+
+
+def _in_place(training: Training, name: str) -> Callable[..., Any]:
+    """A reward function under the name of the task's own: whoever breaks one edits it where it stands."""
+    function, original = training.rewards[name], getattr(training.task, name)
+    if not isinstance(function, types.MethodType):
+        function.__module__, function.__qualname__ = original.__module__, original.__qualname__
+    return function
 
 
 class Recording:
@@ -98,7 +108,7 @@ class Recording:
         recorder, step = self.recorder, batch.step
         recorder.log(metrics, step=step)
         if self._rewards is None:
-            functions = list(training.rewards.values())
+            functions = [_in_place(training, name) for name in training.rewards]
             self._rewards = RewardWatch(functions, list(training.rewards), before=recorder.last("reward"))
         for name, scores in batch.scores.items():
             self._rewards.add(name, scores)

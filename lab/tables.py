@@ -126,14 +126,14 @@ def load(folder: Path) -> Corpus:
     """Facts, truth, rows and twins of all runs."""
     told = json.loads((folder / "runs.json").read_text())
     truth = json.loads((folder / "truth.json").read_text())["runs"]
-    table = _table(folder, "runs-*.parquet")
+    table = columns_of(folder, "runs-*.parquet")
     steps = table.pop("step").astype(np.float64)
     runs = {}
     for identity, places in _groups(table.pop("run"), steps).items():
         metrics = {name: values[places].astype(np.float64) for name, values in table.items()}
         runs[identity] = Run(told[identity]["facts"], truth[identity], steps[places], metrics)
     twins = {}
-    apart = _table(folder, "twins.parquet")
+    apart = columns_of(folder, "twins.parquet")
     for identity, places in _groups(apart["run"], apart["step"].astype(np.float64)).items():
         names = apart["metric"][places]
         differences = apart["difference"].astype(np.float64)[places]
@@ -203,7 +203,8 @@ def _of(folder: Path, kind: str, identity: str) -> list[dict[str, Any]]:
     return sorted(found, key=lambda line: line["step"])
 
 
-def _table(folder: Path, pattern: str) -> dict[str, npt.NDArray[Any]]:
+def columns_of(folder: Path, pattern: str) -> dict[str, npt.NDArray[Any]]:
+    """The columns of all files of a kind."""
     tables = [pq.read_table(path) for path in sorted(folder.glob(pattern))]
     table = pa.concat_tables(tables)
     return {name: table[name].to_numpy() for name in table.column_names}
