@@ -2,10 +2,11 @@
 
     python -m lab warmstart --task countdown          # writes lab/checkpoints/countdown.safetensors
 
-Expected: see DIARY.md for the commands, the time and the rewards that GRPO begins with. What makes it learn: the target
-restated in each attempt, keys that begin as copies of queries (a head that finds equal words), results and
-verdicts weighted more, short pieces first (cut, not ended early, so that nothing false is taught), batches of
-similar length. They were introduced together; single effects are not separated.
+Expected: see DIARY.md for the commands that made the checkpoints, the time, and the rewards that GRPO begins
+with. What makes it learn: the target restated in each attempt, keys that begin as copies of queries (a head
+that finds equal words), results and verdicts weighted more, short pieces first (cut, not ended early, so that
+nothing false is taught), batches of similar length. They were introduced together; single effects are not
+separated.
 """
 
 from __future__ import annotations
