@@ -10,6 +10,7 @@ Definitions, the same for every tool:
   ideal observer it says how much of what was there to be seen was seen.
 - False alarms: alarms on healthy runs, and before the onset of a fault, per 1000 steps.
 - Top K: whether the true cause is among the first K that the tool names at the end of the run.
+- Blamed: whether it names a fault first at the end of a healthy run; no fault is a cause of its own.
 
 Runs of one cluster (one seed: a clean run and its forks) share noise, so clusters are drawn, not runs.
 """
@@ -55,6 +56,7 @@ class Outcome:
         chance: the same of the clean twin.
         quiet_steps: steps of a healthy run.
         quiet_alarms: alarms in them.
+        blamed: 0 or 1 of a healthy run.
         before_steps: steps before the onset.
         before_alarms: alarms in them.
         top1: 0 or 1, as top3.
@@ -71,6 +73,7 @@ class Outcome:
     chance: tuple[float, ...] = (_NONE,) * len(WINDOWS)
     quiet_steps: float = _NONE
     quiet_alarms: float = _NONE
+    blamed: float = _NONE
     before_steps: float = _NONE
     before_alarms: float = _NONE
     top1: float = _NONE
@@ -92,6 +95,7 @@ def outcome(
     """
     first, last = record.steps[0], record.steps[-1]
     alarms = None if said is None or said.alarms is None else [step for step, _ in said.alarms]
+    causes = None if said is None else said.causes
     if truth.healthy or truth.onset is None:
         return Outcome(
             record.id,
@@ -99,9 +103,9 @@ def outcome(
             truth.cluster,
             quiet_steps=_NONE if alarms is None else last - first + 1,
             quiet_alarms=_NONE if alarms is None else len(alarms),
+            blamed=_NONE if causes is None else float(causes[:1] not in ((), (truth.cause,))),
         )
     onset = truth.onset
-    causes = None if said is None else said.causes
     known = {
         "top1": _NONE if causes is None else float(truth.cause in causes[:1]),
         "top3": _NONE if causes is None else float(truth.cause in causes[:3]),
@@ -208,6 +212,7 @@ def measures(outcomes: Sequence[Outcome], draws: int = 1000) -> dict[str, Estima
         ),
         "top1": summed(column(lambda each: each.top1)),
         "top3": summed(column(lambda each: each.top3)),
+        "blamed": summed(column(lambda each: each.blamed)),
         "delay": middle(column(lambda each: each.delay)),
         "ideal_delay": middle(column(lambda each: each.ideal_delay)),
     }

@@ -17,6 +17,7 @@ HEADS = (
     ("false_before", "false/1000 before"),
     ("top1", "top 1"),
     ("top3", "top 3"),
+    ("blamed", "blamed healthy"),
 )
 _RATES = ("delay", "ideal_delay", "false_healthy", "false_before")
 _LEGEND = """\
@@ -25,7 +26,8 @@ delay: steps of the fault seen at the first alarm from the onset on, median over
 within K: alarm within K steps of the fault.  gain 16: within 16, less alarms of the clean twins in the very
     same steps.  of ideal: gain 16, over the power of the observer who knows fault, onset and direction.
 false/1000: alarms per 1000 steps on healthy runs, and before the onset.
-top K: the true cause is among the first K named at the end of the run.
+top K: the true cause is among the first K named at the end of the run.  blamed healthy: share of healthy runs
+    of which a fault is named first.
 levels: curves = reward and length; metrics = all that the trainer logs; events = and recorded events and
     evidence; probes = and experiments on the run."""
 

@@ -196,6 +196,9 @@ def test_a_blind_tool_gets_nothing_and_a_shrill_one_gains_nothing(corpus: Path) 
     assert shrill["within_8"].value == 1 and shrill["gain_8"].value == 0
     assert shrill["false_healthy"].value == shrill["false_before"].value == 1000
     assert shrill["top1"].value == 0 and shrill["top3"].value == 1
+    assert shrill["blamed"].value == 1 and blind["blamed"].value == 0
+    honest = _scored(corpus, _StandIn(lambda seen: [], ["no_fault_noise", "dist_shift"]))
+    assert honest["blamed"].value == 0
 
 
 def test_false_alarms_are_counted_per_thousand_steps(corpus: Path) -> None:
