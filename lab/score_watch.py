@@ -90,6 +90,8 @@ def look_at_all(
             for id, record in records.items():
                 groups[truths[id].twin or id].append(record)
             tasks += [(name, level, group, pythons, folder) for group in groups.values()]
+    # The longest first, so that no process is left with one at the end.
+    tasks.sort(key=lambda task: -sum(len(record.rows) ** 2 for record in task[2]))
     began = time.monotonic()
     for done, (task, heard) in enumerate(_all(tasks, workers), 1):
         said[task[:2]] |= heard
