@@ -1,7 +1,7 @@
 """Score whatever of detection and diagnosis exists over a corpus, and print one table.
 
     python -m lab score --corpus lab/corpus --tool foreshock --out score.json
-    python -m lab score --tool foreshock,rldoctor,rlwatch --peer-python rldoctor=/tmp/a/bin/python ...
+    python -m lab score --tool foreshock,rldoctor,rlwatch --peer-python rldoctor=DIR/bin/python ...
 
 Expected: a table of detection delay and share (against the ideal observer and against chance), false alarms
 per 1000 steps, and true causes among the first named, over all faults and for each, with 95 % intervals; then
