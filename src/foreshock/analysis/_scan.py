@@ -84,7 +84,9 @@ def without_outliers(y: FloatArray, scatter: Scatter) -> FloatArray:
     as a high level from which the next points have fallen.
     """
     middle = moving_median(y, 4)
-    return np.asarray(np.clip(y, middle - 3 * scatter.local, middle + 3 * scatter.local))
+    # Without noise nothing is an outlier.
+    reach = np.where(scatter.sd[:, None] > 0, 3 * scatter.local, np.inf)
+    return np.asarray(np.clip(y, middle - reach, middle + reach))
 
 
 def _variance(pairs: Windows, scatter: Scatter) -> FloatArray:

@@ -19,6 +19,7 @@ _LAGS = 5  # lags whose differences say how slowly the scatter forgets
 _LONG = 5000  # rows from which running medians are taken by sorting shifted copies
 _NEIGHBOURS = 12  # points on each side that the local scatter looks at
 _STILL, _FEWEST_ALIVE = 10, 8  # rows of a still stretch; rows that must be left without them
+_ROUNDING = 1e-12  # of the usual value: less is no noise but the last digits of a double
 _PHI = np.linspace(-0.5, 0.98, 297)
 _RATIO = sum((sum(_PHI**j for j in range(k)) for k in range(2, _LAGS + 1)), np.zeros_like(_PHI))
 
@@ -122,6 +123,8 @@ def scatter_of(y: FloatArray) -> Scatter:
     # Differences sit between points: a point takes the larger of its two neighbours'.
     edges = np.pad(around, ((0, 0), (1, 1)), mode="edge")
     local = np.sqrt(np.maximum(edges[:, :-1], edges[:, 1:])) * to_marginal[:, None]
+    real = sd > _ROUNDING * median(np.abs(y))[:, 0]
+    sd, local = sd * real, local * real[:, None]
     scales, wander = _wander(y, sd, phi)
     return Scatter(sd, phi, local, scales, wander)
 

@@ -95,7 +95,7 @@ def _relate(
         level_correlation=level,
         change_correlation=correlation,
         change_p_value=p,
-        lag=_lag(u, v, alpha),
+        lag=None if correlation is None else _lag(u, v, alpha),
         trending=trending,
         phases=tuple(_per_phase(steps, x, y, u, v, phases)),
         decoupled_at=parted[0] if parted else None,
@@ -116,7 +116,12 @@ def _enough_rows(count: int) -> IntArray:
 
 
 def residual(y: FloatArray) -> FloatArray:
-    """What is left of a signal after its trend: the running median of up to 15 points, taken out."""
+    """What is left of a signal after its trend: the running median of up to 15 points, taken out.
+
+    Nothing is left of a signal without noise; at its ends the median would lag behind the trend.
+    """
+    if not estimate_noise(y).sd:
+        return np.zeros_like(y)
     half = max(2, min(len(y) // 6, 7))
     return np.asarray(y - moving_median(y[None, :], half)[0])
 

@@ -18,6 +18,7 @@ from foreshock.run import FloatArray
 _MOST = 4  # shifts looked for in one signal
 _ROWS, _SHARE = 8, 0.1  # a shift takes no more rows, or no more of the run
 _LEAST = 2.5  # in noise: a smaller shift may be certain and still not worth a sentence
+_NOISELESS = 0.1  # of the range: the same for a signal without noise, in which every bend is certain
 
 
 def find_shifts(trace: Trace, kind: str, alpha: float, *, upwards_only: bool = False) -> list[Change]:
@@ -71,7 +72,8 @@ def _abrupt(trace: Trace, ramp: Ramp) -> bool:
     rows = ramp.end - ramp.onset + 1
     trend = rows * max(abs(slope) for slope in ramp.slopes)
     excess = abs(ramp.after - ramp.before) - trend
-    return rows <= max(_ROWS, _SHARE * len(trace.y)) and excess >= _LEAST * trace.noise.sd
+    least = _LEAST * trace.noise.sd or _NOISELESS * float(np.ptp(trace.y))
+    return rows <= max(_ROWS, _SHARE * len(trace.y)) and excess >= least
 
 
 def _highest(y: FloatArray, scatter: Scatter, low: int, high: int) -> tuple[int, float, int] | None:

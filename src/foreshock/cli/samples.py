@@ -22,10 +22,12 @@ def samples(
     json: Annotated[bool, typer.Option("--json", help="Print as JSON, texts as they were recorded.")] = False,
 ) -> None:
     """Show completions from before a step beside those from it on, to the same prompt where there is one."""
-    from foreshock.errors import NotARunError
+    from foreshock.errors import InputError, NotARunError
     from foreshock.record.samples import read_samples
     from foreshock.report.side_by_side import pair_up, print_pairs
 
+    if not folder.is_dir():
+        raise InputError(f"no such folder: {folder}")
     found = read_samples(folder)
     if not found:
         raise NotARunError(

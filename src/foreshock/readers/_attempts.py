@@ -6,8 +6,8 @@ the earlier ones logged from its first step on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,11 @@ class Attempt:
     def first_step(self) -> int | None:
         """The lowest step with metrics; None where none was logged."""
         return min((step for step, _ in self.rows), default=None)
+
+    def opened(self, step: int) -> None:
+        """Date what was found at the start: the recorder only knew where the attempt before had ended."""
+        self.events = [replace(event, step=min(event.step, step)) for event in self.events]
+        self.evidence = [replace(record, step=min(record.step, step)) for record in self.evidence]
 
 
 @dataclass
@@ -97,6 +102,8 @@ class Tape:
 def _at_step(attempt: Attempt, step: int, record: Mapping[str, Any]) -> bool:
     metrics, data = record.get("metrics"), record.get("data", {})
     if isinstance(metrics, dict):
+        if not attempt.rows:
+            attempt.opened(step)
         attempt.rows.append((step, flatten(metrics)))
         return True
     if not isinstance(data, dict):
@@ -199,7 +206,7 @@ def _add_rows(log: Log, generation: list[Attempt], until: int | None) -> None:
         taken |= own
     if len(generation) > 1:
         rows.sort(key=lambda row: row[0])
-    for step, values in rows:
+    for step, values in _by_step(rows):
         log.add(values, step)
     if left_out:
         text = (
@@ -207,6 +214,20 @@ def _add_rows(log: Log, generation: list[Attempt], until: int | None) -> None:
             f"process {generation[0].process} are shown."
         )
         log.note("other-processes", text, left_out)
+
+
+def _by_step(rows: list[tuple[int, dict[str, float]]]) -> Iterator[tuple[int, dict[str, float]]]:
+    """One row a step where evidence and metrics of it stand in rows of their own."""
+    held: tuple[int, dict[str, float]] | None = None
+    for step, values in rows:
+        if held is not None and held[0] == step and held[1].keys().isdisjoint(values):
+            held = (step, {**held[1], **values})
+            continue
+        if held is not None:
+            yield held
+        held = (step, values)
+    if held is not None:
+        yield held
 
 
 def _tell_resume(log: Log, generation: list[Attempt], before: list[list[Attempt]]) -> None:

@@ -41,6 +41,7 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class _Candidate:
+    number: int
     id: str
     log: Log
     rows: Rows
@@ -96,11 +97,12 @@ def list_runs(path: str | Path, format: str | None = None) -> tuple[RunInfo, ...
 
 def _candidates(path: str | Path, format: str | None, step_key: str | None) -> list[_Candidate]:
     """Every run of a path; the parts of a file whose step starts over are runs `id#1`, `id#2`, ..."""
-    found = []
+    found: list[_Candidate] = []
     for log in _logs(str(path), _readers(format)):
         parts = attempts(log, step_key)
         for number, rows in enumerate(parts, 1):
-            found.append(_Candidate(f"{log.id}#{number}" if len(parts) > 1 else log.id, log, rows))
+            id = f"{log.id}#{number}" if len(parts) > 1 else log.id
+            found.append(_Candidate(len(found) + 1, id, log, rows))
     return found
 
 
@@ -196,8 +198,8 @@ def _only(candidates: list[_Candidate], path: str) -> _Candidate:
         raise _several(path, candidates, " that each start from the first step")
     chosen = candidates[longest]
     text = (
-        f"The step starts over {len(sizes) - 1} time(s): {_listed(candidates)}. The longest, {chosen.id}, "
-        "is shown; --run chooses another."
+        f"The step starts over {len(sizes) - 1} time(s); runs {_listed(candidates)}. The longest, "
+        f"{chosen.id}, is shown; --run chooses another."
     )
     chosen.rows.notes.append(Note("restarts", text, len(sizes) - 1))
     return chosen
@@ -252,5 +254,5 @@ def _several(path: str, runs: list[_Candidate], which: str = "") -> SeveralRunsE
 
 
 def _listed(runs: list[_Candidate]) -> str:
-    shown = ", ".join(f"{one.id} ({len(one.rows):,} rows)" for one in runs[:20])
+    shown = ", ".join(f"{one.number}: {one.id} ({len(one.rows):,} rows)" for one in runs[:20])
     return shown + (f" and {len(runs) - 20} more (foreshock runs PATH lists all)" if len(runs) > 20 else "")

@@ -63,7 +63,7 @@ def read_file(path: Path, readers: Sequence[Reader], forced: bool = False) -> li
         try:
             logs = reader.read(path)
         except InputError as error:
-            if forced:
+            if forced or reader.NAME == foreshock_journal.NAME:  # no other reader knows it better
                 raise
             refused = refused or error
             continue
@@ -105,7 +105,10 @@ def read_folder(folder: Path, readers: Sequence[Reader]) -> list[Log]:
         )
     if len(logs) > 1:
         for log, place in zip(logs, within, strict=True):
-            log.id = place if within.count(place) == 1 else f"{place}:{log.id}"
+            one = within.count(place) == 1
+            # Runs that were started over in a folder are named after it already: "math-7b#1".
+            named = log.id.startswith(f"{Path(place).name}#")
+            log.id = place if one else f"{place}{log.id[len(Path(place).name) :] if named else f':{log.id}'}"
     return logs
 
 

@@ -114,9 +114,9 @@ def rows_of(log: Log, step_key: str | None) -> Rows:
     if log.steps is not None:
         stated = np.array([np.nan if step is None else step for step in log.steps], dtype=np.float64)
     counter = None
-    if step_key and (step_key in columns or stated is None):
+    if step_key:
         counter = _chosen(columns, step_key)
-    elif not step_key:
+    else:
         counter = _counter(columns, log)
     found = columns[counter] if counter else stated
     if found is None or not np.isfinite(found).any():

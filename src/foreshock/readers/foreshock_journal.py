@@ -36,7 +36,7 @@ def read(path: Path) -> list[Log]:
     Raises:
         MissingExtraError: a sealed run, and pyarrow is not installed.
         UnreadableError: a sealed run that was cut or damaged.
-        NotARunError: nothing was recorded.
+        NotARunError: no metrics were recorded.
     """
     tapes = []
     torn = overlong = 0
@@ -51,8 +51,8 @@ def read(path: Path) -> list[Log]:
         torn += lines.torn
         overlong += lines.overlong
     logs = joined(tapes, path)
-    if not logs:
-        raise NotARunError(f"{path} is a recording of Foreshock, but nothing was recorded")
+    if not any(log.rows for log in logs):
+        raise NotARunError(f"{path} is a recording of Foreshock, but no metrics were logged yet")
     if torn:
         logs[0].note("torn-line", f"{torn} last line(s) were cut (still being written?) and left out.", torn)
     if overlong:

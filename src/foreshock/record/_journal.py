@@ -26,6 +26,8 @@ class Journal:
     def __init__(self, folder: Path, name: str, fsync: bool = False) -> None:
         self.folder = folder
         self.name = name
+        self.beside = False
+        """Whether another process writes to the file of this name, so that ours has another."""
         self.gone = 0
         """Lines that were written to files which somebody has removed since."""
         self._fsync = fsync
@@ -48,6 +50,7 @@ class Journal:
         self._fd = self._open_file()
         if not self._locked():
             os.close(self._fd)
+            self.beside = True
             self.name = f"{self.name}-{os.getpid()}"
             self._fd = self._open_file()
             self._locked()

@@ -58,7 +58,7 @@ class Recorder:
 
         Args:
             path: the folder, made where it is missing.
-            id: name of the run; default: the name of the folder.
+            id: name of the run; default: the name of the folder, or of the one above "foreshock".
             config: settings of the training, nested as they are; secrets in it are masked. What differs
                 from the attempt before becomes an event.
             process: name of this process; default: its rank from the environment, else "0".
@@ -78,7 +78,7 @@ class Recorder:
         self.attempt = 1
         self.closed = False
         self._pid = os.getpid()
-        self._id = id or self.path.name
+        self._id = id or (self.path.parent if self.path.name == "foreshock" else self.path).name
         self._facts: dict[str, Any] = {}
         self._journal = Journal(self.path, f"journal-{self.process}", fsync)
         self._step = -1
@@ -189,10 +189,16 @@ class Recorder:
             _log.warning("foreshock: %s of %s rows of %s were lost", self.lost, self.rows, self.path)
 
     def _start(self) -> None:
+        with contextlib.suppress(OSError):  # the write below tries again, and tells
+            self._journal.open()
         self._past = past_of(self.path, self.process)
-        self.attempt = self._past.attempts + 1
-        if self._past.last_step is not None:
-            self._step = self._past.last_step
+        if self._journal.beside:  # another process of this name is alive: one more of its attempt, no restart
+            self.process = f"{self.process}-{os.getpid()}"
+            self.attempt = max(self._past.attempts, 1)
+        else:
+            self.attempt = self._past.attempts + 1
+            if self._past.last_step is not None:
+                self._step = self._past.last_step
         self._write(b"")
 
     def _header(self) -> bytes:

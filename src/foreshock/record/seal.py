@@ -50,10 +50,13 @@ def seal(folder: Path) -> Seal:
     behind in short journals. A run that was sealed before and resumed is sealed anew with what was added.
 
     Raises:
-        InputError: the run is still being recorded, or its folder cannot be written.
+        InputError: no such folder, the run is still being recorded, or its folder cannot be written.
         NotARunError: no run was recorded there, or nothing since the last seal.
         MissingExtraError: pyarrow is not installed.
     """
+    if not folder.is_dir():
+        raise InputError(f"no such folder: {folder}")
+    pyarrow(folder)  # before anything is written
     journals = [path for path in sorted(folder.glob("journal-*.jsonl")) if path.is_file()]
     if not journals:
         raise NotARunError(f"{folder} holds no journal of Foreshock's recorder; give the folder of a run")

@@ -26,15 +26,6 @@ class Box:
     width: float
     height: float
 
-    def overlaps(self, other: Box) -> bool:
-        """Whether the two rectangles share any area."""
-        return (
-            self.x < other.x + other.width
-            and other.x < self.x + self.width
-            and self.y < other.y + other.height
-            and other.y < self.y + self.height
-        )
-
 
 class FreeSpace:
     """A coarse map of what is taken in a chart; finds the nearest free place for a label."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.text import Text
 
 _WIDEST = 0.92  # of the chart's width: a wider text is left out where it may be
+_BESIDE = 20.0  # pixels from an event's line at which its name still belongs to it
 _TICK = 0.035  # height of a tick, in heights of the chart
 _DOTS = (0, (1, 2))
 _SYMBOLS = {"drop": "v", "slow_decline": "v", "rise": "^", "spike": "D", "non_finite": "X"}
@@ -147,7 +149,14 @@ def _label_events(ax: Axes, curve: Curve, space: FreeSpace, look: Look, renderer
     if curve.events.ticks:
         space.add_box(Box(0, 0, space.width, _TICK * space.height))
     for event, x in list(zip(curve.events.lines, feet, strict=True))[: look.labels]:
-        _write(ax, event.name, space, (x, 0), look, renderer, optional=True)
+        others = [foot for foot in feet if foot != x]
+        _write(ax, event.name, space, (x, 0), look, renderer, beside=(x, others))
+
+
+def _stands_beside(box: Box, x: float, others: Sequence[float]) -> bool:
+    """Whether a label is close to the line at `x`, and to no other line as close."""
+    gaps = [max(box.x - line, line - box.x - box.width, 0.0) for line in (x, *others)]
+    return gaps[0] <= _BESIDE and all(gap > gaps[0] for gap in gaps[1:])
 
 
 def _fitting(ax: Axes, change: Change, look: Look) -> str:
@@ -167,9 +176,9 @@ def _write(
     renderer: RendererBase,
     *,
     bold: bool = False,
-    optional: bool = False,
+    beside: tuple[float, Sequence[float]] | None = None,
 ) -> Box | None:
-    """Put a text where it covers nothing, and take that place; an `optional` one only where there is one."""
+    """Put a text where it covers nothing, and take that place; one of a line only `beside` that."""
     from matplotlib.transforms import IdentityTransform
 
     pad = look.small * ax.figure.dpi / 72 * 0.3
@@ -194,7 +203,8 @@ def _write(
     )
     extent = text.get_window_extent(renderer)
     box, _ = space.place(*anchor, extent.width + 2 * pad, extent.height + 2 * pad)
-    if optional and (extent.width > _WIDEST * space.width or space.hides(box)):
+    fits = extent.width <= _WIDEST * space.width and not space.hides(box)
+    if beside is not None and not (fits and _stands_beside(box, *beside)):
         text.remove()
         return None
     # Axes fraction, so that the label stays in place when the figure is saved at another resolution.

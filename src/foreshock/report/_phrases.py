@@ -37,6 +37,7 @@ _PHASES = {
 _GENTLE = ("plateau", "fluctuation", "single")  # kinds whose slope says nothing
 _WIDE = 1.5  # in noise: a plateau whose ends are further apart is not called level
 _UNDONE = 0.05  # a smaller share is not told as a recovery
+_SURE = 1.3  # noise of a step; twice the error of the end of a line through ten steps (0.6), nearly
 _SHORT = 8  # values below which a sentence on growth or noise would be about chance
 POINT_NAMES = {
     "start": "start",
@@ -287,6 +288,14 @@ def _certainty(change: Mapping[str, Any]) -> str:
     return " (" + ", ".join(parts) + ")" if parts else ""
 
 
+def _within_noise(found: Mapping[str, Any] | None, change: Mapping[str, Any]) -> bool:
+    """Whether what came back is less than the error of the level at the end, a line through ten points."""
+    if not (found and is_number(found["noise_sd"]) and is_number(change["from"]) and is_number(change["to"])):
+        return False
+    back = change["recovered"] * abs(change["from"] - change["to"])
+    return bool(back < _SURE * found["noise_sd"])
+
+
 def _recovery(document: Document, change: Mapping[str, Any]) -> str:
     """How much of a change is undone by when; of what should rise also that nothing came back."""
     if not is_number(change["recovered"]) or change["recovered_by"] is None:
@@ -295,5 +304,7 @@ def _recovery(document: Document, change: Mapping[str, Any]) -> str:
     rises = bool(found) and found["good"] == "up"
     if change["recovered"] < _UNDONE:
         return " Nothing of this has come back by the end of the run." if rises else ""
+    if _within_noise(found, change):
+        return " Nothing beyond the noise has come back by the end of the run." if rises else ""
     done = "it has recovered {share} % of this" if rises else "{share} % of this is undone"
     return f" By step {{back}}, {done}."

@@ -28,7 +28,7 @@ Section = dict[str, Any]
 
 _VERDICTS = {
     "healthy": "Nothing in these curves calls for action.",
-    "watch": "Nothing is lost yet, but something here deserves a look.",
+    "watch": "Something here deserves a look.",
     "trouble": "Something went wrong in this run.",
     "cannot tell": "These data do not allow a verdict",
 }
