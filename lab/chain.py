@@ -7,8 +7,8 @@ Each link of the chain has a letter; who writes the letter finds what to do. Mor
 right: an answer without them is a guess, and a chain given up (`done no`) ends where it was left. Undoing a
 step (`check`) tells whether it was right; a wrong one can be done again. Nothing pays but the answer.
 
-Numbers are 0 to 60, links add or subtract 1 to 9. How hard a problem is follows from its number of links:
-"train" problems have 8 to 16, "hard" ones 18 to 24, "easy" ones 4 to 6. A twelfth of all problems is held out
+Numbers are 0 to 40, links add or subtract 1 to 9. How hard a problem is follows from its number of links:
+"train" problems have 5 to 12, "hard" ones 14 to 18, "easy" ones 2 to 4. A twelfth of all problems is held out
 as "probe" and never trained on.
 
 Demonstrations give up with a chance of `GIVE_UP` after each step, get a step wrong with a chance of `SLIP`,
@@ -25,15 +25,15 @@ from typing import Any
 
 from lab.task import Problem
 
-TOP = 60
+TOP = 40
 SHARDS = ("shard-0", "shard-1", "shard-2", "shard-3")
 GIVE_UP = 0.05
 SLIP = 0.02
 CHECK = 0.15
 BROKEN = 0.16
 TRIES = 3  # of one step, at most
-LETTERS = tuple("abcdefghijklmnopqrstuvwx")
-_POOLS = {"train": (8, 16), "hard": (18, 24), "easy": (4, 6), "probe": (8, 16)}
+LETTERS = tuple("abcdefghijklmnopqr")
+_POOLS = {"train": (5, 12), "hard": (14, 18), "easy": (2, 4), "probe": (5, 12)}
 _ANSWER = re.compile(r"<answer> (\d+) to (\d+)(?= |$)")
 _FORM = re.compile(r"(?:(?!</?think>|</?answer>).)*</think> <answer> [^<]+ </answer> <eos>")
 
@@ -57,11 +57,11 @@ class Chain:
         *LETTERS,
         *map(str, range(TOP + 1)),
     )
-    longest = 200
+    longest = 160
     cuts: tuple[int, ...] = (20, 50, 1000)
 
     def problem(self, rng: random.Random, pool: str = "train") -> Problem:
-        """Draw a problem; no value on the way leaves 0 to 60."""
+        """Draw a problem; no value on the way leaves 0 to 40."""
         fewest, most = _POOLS[pool]
         while True:
             start = value = rng.randint(0, TOP)
@@ -137,7 +137,7 @@ def _step(rng: random.Random, letter: str, value: int, link: int) -> tuple[list[
         result = min(max(value + link, 0), TOP)  # after a slip, a chain may lead out of the numbers
         if rng.random() < SLIP:
             result = rng.choice([near for by in (-2, -1, 1, 2) if 0 <= (near := result + by) <= TOP])
-        made += [(letter, 1.0), (f"{link:+}", 2.0), ("=", 1.0), (f"{result}", 4.0)]
+        made += [(letter, 1.0), (f"{link:+}", 3.0), ("=", 1.0), (f"{result}", 4.0)]
         undone = result - link
         if nth + 1 == TRIES or not 0 <= undone <= TOP or rng.random() >= CHECK:
             break
