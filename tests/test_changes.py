@@ -189,6 +189,14 @@ def test_a_constant_signal_has_no_changes() -> None:
         assert changes(np.full(100, 0.3), "x", good) == []
 
 
+@pytest.mark.parametrize("slope", [1.0, 0.005, -1e-7])
+def test_a_signal_without_noise_has_no_changes_but_real_ones(slope: float) -> None:
+    ramp = 200 + slope * np.arange(100)
+    assert changes(ramp, "response_length_mean", good=None) == []
+    jump = ramp + 90 * (np.arange(100) >= 60)
+    assert [change.step for change in changes(jump, "response_length_mean", good=None)] == [60]
+
+
 def test_a_huge_outlier_does_not_hide_a_drop() -> None:
     y = 10 + 0.1 * noise(18, 120) - 2.0 * (np.arange(120) >= 80)
     y[20] = 1e14

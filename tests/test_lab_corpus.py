@@ -232,7 +232,7 @@ def test_a_stopped_corpus_goes_on_and_ends_the_same(
     trained = []
     original = corpus._part
 
-    def watched(task: tuple[Family, Path]) -> tuple[int, float]:
+    def watched(task: tuple[Family, Path]) -> tuple[int, float, str]:
         trained.append(task[0].number)
         return original(task)
 
@@ -241,6 +241,17 @@ def test_a_stopped_corpus_goes_on_and_ends_the_same(
     assert trained == [1]
     for path in made.iterdir():
         assert path.read_bytes() == (tmp_path / "corpus" / path.name).read_bytes(), path.name
+
+
+def test_a_family_that_fails_is_told_and_nothing_is_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = dataclasses.replace(TINY[0], forks=(Fork("no such fault", 1.0, 1, 2),))
+    monkeypatch.setattr(corpus, "plan", lambda **_: [broken])
+    with pytest.raises(SystemExit, match=r"families \[0\] failed"):
+        make(tmp_path / "corpus")
+    assert "no such fault" in capsys.readouterr().out
+    assert not (tmp_path / "corpus").exists()
 
 
 def test_names_of_ours_are_taken_out_of_evidence() -> None:

@@ -145,6 +145,15 @@ def test_a_fall_of_which_nothing_came_back_says_so() -> None:
     assert "Nothing of this has come back by the end of the run." in text
 
 
+def test_what_came_back_within_the_noise_is_no_recovery() -> None:
+    for share, told in ((0.07, False), (0.5, True)):
+        fall = drop(recovered=share, recovered_by=68)
+        document = document_of(figure_run(), figure_analysis(changes=(fall,)))
+        noise = document["signals"]["reward_mean"]["noise_sd"]
+        assert (share * (fall.from_value - fall.to_value) > 1.3 * noise) is told
+        assert ("Nothing beyond the noise has come back" in words(document)) is not told
+
+
 def test_two_curves_never_decide_a_cause_and_the_report_says_what_to_log() -> None:
     document = figure_document()
     text = words(document)

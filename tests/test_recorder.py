@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import foreshock
-from foreshock.errors import SeveralRunsError
+from foreshock.errors import NotARunError, SeveralRunsError
 from foreshock.readers import list_runs
 from foreshock.record import Change, Evidence, Recorder
 
@@ -293,6 +293,36 @@ def test_a_resume_replaces_what_it_repeats_and_says_so(tmp_path: Path) -> None:
     assert [(note.kind, note.count) for note in read.notes] == [("resume", 10)]
 
 
+def test_what_changed_between_attempts_is_dated_at_the_step_of_the_resume(tmp_path: Path) -> None:
+    for lr, steps in ((1e-3, range(70)), (1e-4, range(60, 80))):
+        with Recorder(tmp_path, environment=False, strict=True, config={"lr": lr}) as run:
+            for step in steps:
+                run.log({"reward": 1.0}, step=step)
+    events = {event.kind: event.step for event in foreshock.open_run(tmp_path).events}
+    assert events == {"config_changed": 60, "resumed": 60}
+
+
+def test_evidence_and_metrics_of_a_step_are_one_row(tmp_path: Path) -> None:
+    with Recorder(tmp_path, environment=False) as run:
+        for step in range(5):
+            run.evidence(Evidence("batch", {}, {"foreshock/batch/prompts": 8.0}), step)
+            run.log({"reward": 1.0}, step=step)
+    assert [one.rows for one in list_runs(tmp_path)] == [5]
+
+
+def test_a_recording_without_metrics_says_so(tmp_path: Path) -> None:
+    with Recorder(tmp_path, environment=False, config={"lr": 1e-3}) as run:
+        run.event("note", "waiting for a machine")
+    for path in (tmp_path, tmp_path / "journal-0.jsonl"):
+        with pytest.raises(NotARunError, match="no metrics were logged yet"):
+            foreshock.open_run(path)
+
+
+def test_a_run_in_a_folder_of_our_name_is_named_after_the_one_above(tmp_path: Path) -> None:
+    record(tmp_path / "qwen-7b" / "foreshock", range(3))
+    assert foreshock.open_run(tmp_path / "qwen-7b" / "foreshock").id == "qwen-7b"
+
+
 def test_a_run_that_was_started_over_is_told_apart(tmp_path: Path) -> None:
     record(tmp_path / "run", range(30))
     record(tmp_path / "run", range(5))
@@ -329,6 +359,9 @@ def test_two_living_processes_never_share_a_file(tmp_path: Path) -> None:
     first.log({"reward": 1.0}, step=1)
     first.close()
     assert len(list(tmp_path.glob("journal-0*.jsonl"))) == 2
+    read = foreshock.open_run(tmp_path)
+    assert (read.steps.tolist(), read.events) == ([0, 1], ())  # one run of two processes, no restart
+    assert read.series["other"].tolist()[0] == 2.0
     for path in tmp_path.glob("*.jsonl"):
         assert all(json.loads(line) for line in path.read_text().splitlines())
 
@@ -391,6 +424,19 @@ def test_an_error_that_ends_the_training_is_kept(tmp_path: Path) -> None:
     assert foreshock.open_run(tmp_path).facts["error"] == "ZeroDivisionError: division by zero"
 
 
+def test_an_error_that_nobody_catches_is_kept_too(tmp_path: Path) -> None:
+    done = python(
+        "import sys, foreshock\n"
+        "run = foreshock.Recorder(sys.argv[1], environment=False)\n"
+        "run.log({'reward': 1.0})\n"
+        "raise MemoryError('no room for key=sk-ant-REDACTED')",
+        str(tmp_path),
+    )
+    assert done.returncode == 1
+    error = foreshock.open_run(tmp_path).facts["error"]
+    assert error.startswith("MemoryError: no room") and "abcdefgh" not in error
+
+
 def test_a_torn_last_line_is_left_out_and_a_resume_starts_a_new_one(tmp_path: Path) -> None:
     record(tmp_path, range(10))
     path = tmp_path / "journal-0.jsonl"
@@ -424,8 +470,9 @@ def test_the_recorder_imports_neither_numpy_nor_torch() -> None:
 def test_a_folder_of_run_folders_lists_each_once(tmp_path: Path) -> None:
     record(tmp_path / "a", range(3))
     record(tmp_path / "b", range(5, 9))
-    assert [(one.id, one.rows) for one in list_runs(tmp_path)] == [("a", 3), ("b", 4)]
-    with pytest.raises(SeveralRunsError):
+    record(tmp_path / "b", range(2))
+    assert [(one.id, one.rows) for one in list_runs(tmp_path)] == [("a", 3), ("b#2", 2), ("b#1", 4)]
+    with pytest.raises(SeveralRunsError, match="1: a .3 rows., 2: b#2"):
         foreshock.open_run(tmp_path)
 
 

@@ -269,6 +269,21 @@ def test_labels_of_events_cover_no_other_label_and_stay_in_the_figure(crowd: str
                 assert min(across, up) <= 2, f"{words!r} covers {other!r}"
 
 
+@pytest.mark.parametrize("crowd", sorted(CROWDS))
+def test_a_named_event_stands_at_its_own_line(crowd: str) -> None:
+    figure = draw(figure_run(events=CROWDS[crowd]), figure_analysis())
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    for ax in figure.axes:
+        lines = {event.step: ax.transData.transform((event.step, 0))[0] for event in CROWDS[crowd]}
+        for text in ax.texts:
+            if found := re.search(r" at (\d+)$", text.get_text()):
+                box = text.get_window_extent(renderer)
+                own = lines.get(int(found[1]))
+                if own is not None:
+                    assert max(box.x0 - own, own - box.x1) < 30, text.get_text()
+
+
 def test_events_keep_the_label_of_the_anomaly_and_name_the_one_beside_it() -> None:
     (_, reward) = shown(draw(figure_run(events=CROWDS["few"]), figure_analysis()))
     assert any("drop at 61" in text for text in reward)

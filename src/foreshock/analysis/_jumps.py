@@ -13,6 +13,7 @@ from foreshock.run import FloatArray
 
 SHORTEST = 12  # points below which two lines say nothing
 _SIDES = (5, 8, 12, 18, 27, 40, 60, 90)
+_CERTAIN = 1e12  # score of a jump over the whole range, in a signal without noise
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +49,8 @@ def jump_scores(y: FloatArray, scatter: Scatter) -> tuple[FloatArray, FloatArray
     """
     draws, n = y.shape
     best, which = np.zeros((draws, n)), np.zeros((draws, n))
-    unit = np.where(scatter.sd > 0, scatter.sd, 1.0)[:, None]
+    spread = np.ptp(y, axis=-1)
+    unit = np.where(scatter.sd > 0, scatter.sd, np.where(spread > 0, spread, 1.0))[:, None]
     y = without_outliers(y, scatter)
     centred = np.clip((y - median(y)) / unit, -1e9, 1e9)
     for i, (side, gap) in enumerate(shapes()):
@@ -63,9 +65,8 @@ def jump_scores(y: FloatArray, scatter: Scatter) -> tuple[FloatArray, FloatArray
                 np.maximum(scatter.local[:, start + side - 1], scatter.local[:, start + side + gap]) / unit
             )
             error = error * np.sqrt(_variance(side, gap, scatter))[:, None]
-            score = np.where(
-                error > 0, jump / error, np.where(np.abs(jump) > 1e-9, np.inf * np.sign(jump), 0.0)
-            )
+            certain = np.where(np.abs(jump) > 1e-9, jump * _CERTAIN, 0.0)  # without noise any jump is
+            score = np.where(error > 0, jump / error, certain)
         rows = start + side + gap
         higher = np.abs(score) > np.abs(best[:, rows])
         best[:, rows] = np.where(higher, score, best[:, rows])

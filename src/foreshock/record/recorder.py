@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -97,7 +98,7 @@ class Recorder:
             self._config(config)
         if environment:
             self._environment()
-        atexit.register(self.close)
+        atexit.register(self._at_exit)
 
     def log(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Record the metrics of a step.
@@ -173,16 +174,21 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end(None if kind is None else mask_text(f"{kind.__name__}: {error}"[:500]))
+        self._end(error)
 
-    def _end(self, error: str | None) -> None:
+    def _at_exit(self) -> None:
+        """Close when the process ends, with the exception that ended it; a prompt keeps old ones there."""
+        self._end(None if hasattr(sys, "ps1") else getattr(sys, "last_value", None))
+
+    def _end(self, error: BaseException | None) -> None:
         if self.closed or os.getpid() != self._pid:  # a forked worker ends, not the run
             return
-        atexit.unregister(self.close)
+        atexit.unregister(self._at_exit)
         self._look_again = 0.0  # the last lines must not go into a file that is gone
         with self.quietly("close"):
             end = {"time": time.time(), "rows": self.rows, "lost": self.lost}
-            self._write(line({"end": {**end, **({"error": error} if error else {})}}))
+            why = {"error": mask_text(f"{type(error).__name__}: {error}"[:500])} if error is not None else {}
+            self._write(line({"end": {**end, **why}}))
         self.closed = True
         self._journal.close()
         if self.lost:
