@@ -16,6 +16,7 @@ import json
 import multiprocessing
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,14 +48,18 @@ def make(out: Path, *, workers: int = 1, small: bool = False) -> None:
     missing = [(family, paths[family.number]) for family in families if not paths[family.number].exists()]
     missing.sort(key=lambda pair: -pair[0].steps)  # the longest first, so that no worker is left with one
     began = time.time()
-    for done, (number, seconds) in enumerate(_made(missing, workers), 1):
+    failed = []
+    for done, (number, seconds, error) in enumerate(_made(missing, workers), 1):
         so_far = f"{done} of {len(missing)} in {time.time() - began:.0f} s"
-        print(f"family {number}: {seconds:.0f} CPU s; {so_far}", flush=True)
+        print(f"family {number}: {seconds:.0f} CPU s; {so_far}{error and ': ' + error}", flush=True)
+        failed += [number] if error else []
+    if failed:
+        raise SystemExit(f"families {failed} failed, the others are made; nothing is packed")
     pack([_read(path) for path in paths.values()], out)
     print(f"{out}: {sum(path.stat().st_size for path in out.glob('*.*')) / 1e6:.1f} MB")
 
 
-def _made(missing: list[tuple[Family, Path]], workers: int) -> Iterator[tuple[int, float]]:
+def _made(missing: list[tuple[Family, Path]], workers: int) -> Iterator[tuple[int, float, str]]:
     """Make parts, several at a time, or in this process if there is one worker."""
     if workers <= 1:
         yield from map(_part, missing)
@@ -63,18 +68,21 @@ def _made(missing: list[tuple[Family, Path]], workers: int) -> Iterator[tuple[in
             yield from pool.imap_unordered(_part, missing)
 
 
-def _part(task: tuple[Family, Path]) -> tuple[int, float]:
-    """Train a family and write its part; a part that is there is whole."""
+def _part(task: tuple[Family, Path]) -> tuple[int, float, str]:
+    """Train a family and write its part; a part that is there is whole. Errors are told, not raised."""
     from lab.family import train  # here, as it imports torch, which the workers do and the parent need not
 
     family, path = task
-    began = time.process_time()
-    runs = train(family)
-    unfinished = path.with_suffix(f".{os.getpid()}")
-    with gzip.open(unfinished, "wt") as file:
-        json.dump(runs, file)
-    unfinished.replace(path)
-    return family.number, time.process_time() - began
+    began, error = time.process_time(), ""
+    try:
+        runs = train(family)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        with gzip.open(unfinished, "wt") as file:
+            json.dump(runs, file)
+        unfinished.replace(path)
+    except Exception:
+        error = traceback.format_exc()
+    return family.number, time.process_time() - began, error
 
 
 def _read(path: Path) -> list[dict[str, object]]:

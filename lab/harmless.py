@@ -51,7 +51,7 @@ class Harmless:
                 run.options.clip_high *= 1.1
             elif edit == "warm_up":
                 run.options.warm_up = self.step // 2
-            else:
+            elif run.max_tokens == run.task.longest:  # nobody raises a cap that was lowered by mistake
                 run.max_tokens = run.options.max_tokens = round(run.options.max_tokens * 1.1)
 
 
