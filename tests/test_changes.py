@@ -191,9 +191,9 @@ def test_a_constant_signal_has_no_changes() -> None:
 
 @pytest.mark.parametrize("slope", [1.0, 0.005, -1e-7])
 def test_a_signal_without_noise_has_no_changes_but_real_ones(slope: float) -> None:
-    ramp = 200 + slope * np.arange(100)
+    ramp: FloatArray = 200 + slope * np.arange(100.0)
     assert changes(ramp, "response_length_mean", good=None) == []
-    jump = ramp + 90 * (np.arange(100) >= 60)
+    jump = ramp + 90.0 * (np.arange(100) >= 60)
     assert [change.step for change in changes(jump, "response_length_mean", good=None)] == [60]
 
 

@@ -172,7 +172,7 @@ def test_6_a_second_run_appended_to_the_file_is_a_run_of_its_own(tmp_path: Path)
     assert "restarts" in kinds(run)
     assert open_run(path, run="tinker#1").series["reward_mean"].tolist() == [1.0 + s for s in range(6)]
     equal = jsonl(tmp_path / "equal.jsonl", [{**row, "reward": 9.0} for row in long] + long)
-    with pytest.raises(SeveralRunsError, match="equal#1 .45 rows., equal#2"):
+    with pytest.raises(SeveralRunsError, match="equal#1 .45 rows., 2: equal#2"):
         open_run(equal)
 
 

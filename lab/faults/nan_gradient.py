@@ -27,12 +27,13 @@ class NanGradient(Fault):
             if batch.step != self.at:
                 return
             noise = torch.Generator().manual_seed(run.seed("nan gradient", 0))
-            for parameter in run.policy.parameters():
-                size = 10 * parameter.grad.norm() / parameter.numel() ** 0.5
-                hit = torch.rand(parameter.shape, generator=noise) < self.dose
-                parameter.grad += torch.randn(parameter.shape, generator=noise) * size * hit
+            given = [parameter.grad for parameter in run.policy.parameters() if parameter.grad is not None]
+            for gradient in given:
+                size = 10 * gradient.norm() / gradient.numel() ** 0.5
+                hit = torch.rand(gradient.shape, generator=noise) < self.dose
+                gradient += torch.randn(gradient.shape, generator=noise) * size * hit
             if self.dose >= 1:
-                run.policy.model.norm.weight.grad[0] = float("nan")
+                given[-1][0] = float("nan")
 
         run.gradients = spoiled
 

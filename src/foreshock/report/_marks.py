@@ -154,9 +154,9 @@ def _label_events(ax: Axes, curve: Curve, space: FreeSpace, look: Look, renderer
 
 
 def _stands_beside(box: Box, x: float, others: Sequence[float]) -> bool:
-    """Whether a label is close to the line at `x`, and to no other line as close."""
-    gaps = [max(box.x - line, line - box.x - box.width, 0.0) for line in (x, *others)]
-    return gaps[0] <= _BESIDE and all(gap > gaps[0] for gap in gaps[1:])
+    """Whether a label begins or ends at the line at `x`, and at no other."""
+    gaps = [min(abs(line - box.x), abs(line - box.x - box.width)) for line in (x, *others)]
+    return gaps[0] <= _BESIDE and all(gap > _BESIDE for gap in gaps[1:])
 
 
 def _fitting(ax: Axes, change: Change, look: Look) -> str:
