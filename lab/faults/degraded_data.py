@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from lab.faults.base import Check, Fault, chosen, mean
 from lab.task import Problem
 from lab.train import Row, Training
+
+_NUMBER = re.compile(r"[+-]?[1-9]")
 
 
 class DegradedData(Fault):
@@ -19,19 +22,16 @@ class DegradedData(Fault):
     def install(self, run: Training) -> None:
         """Damage the same problems in the same way in each step."""
         render = run.render
-        numbers = [word for word in run.words.words if word.isdigit() and 0 < int(word) < 10]
+        numbers = [word for word in run.words.words if _NUMBER.fullmatch(word)]
 
         def damaged(problem: Problem) -> Sequence[str]:
-            words = render(problem)
-            text = " ".join(words)
-            if not chosen(text, self.dose):
-                return words
-            return [
-                numbers[(numbers.index(word) + 1 + place) % len(numbers)]
-                if word in numbers and place % 2
-                else word
-                for place, word in enumerate(words)
-            ]
+            words = list(render(problem))
+            if chosen(" ".join(words), self.dose):
+                places = [place for place, word in enumerate(words) if word in numbers]
+                for place in places[1::2]:
+                    # In the vocabulary, numbers stand in order: the neighbour's neighbour is another number.
+                    words[place] = numbers[(numbers.index(words[place]) + 2) % len(numbers)]
+            return words
 
         run.render = damaged
 

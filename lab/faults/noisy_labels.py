@@ -35,7 +35,7 @@ class NoisyLabels(Fault):
     def check(self, clean: Sequence[Row], faulty: Sequence[Row]) -> Check:
         """The share of wrong labels is about the dose, and the score disagrees with the truth."""
         wrong, apart = mean(faulty, "wrong_labels"), mean(faulty, "disagreement")
-        acted = abs(wrong - self.dose) < 0.2 and apart > 0.3 * wrong and mean(clean, "disagreement") < 0.02
+        acted = abs(wrong - self.dose) < 0.2 and apart > 0.1 * wrong and mean(clean, "disagreement") < 0.02
         return Check(acted, f"wrong labels {wrong:.2f}, score against truth {apart:.2f}")
 
 
