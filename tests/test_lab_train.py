@@ -253,9 +253,10 @@ def test_a_fault_equals_its_twin_until_it_strikes(tmp_path: Path) -> None:
 
 def test_a_training_of_seconds_is_recorded_and_judged(tmp_path: Path) -> None:
     began = time.monotonic()
-    command = "run --fault reward_parser_bug --dose 0.3 --at 4 --steps 9 --prompts 6 --seed 7 --twin 4 --probe-every 5"
+    command = "run --fault reward_parser_bug --dose 0.3 --at 4 --steps 9 --prompts 6 --seed 7"
+    more = "--twin 4 --probe-every 5"
     done = subprocess.run(
-        [sys.executable, "-m", "lab", *command.split(), "--out", str(tmp_path / "it")],
+        [sys.executable, "-m", "lab", *command.split(), *more.split(), "--out", str(tmp_path / "it")],
         cwd=ROOT,
         capture_output=True,
         text=True,
