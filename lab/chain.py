@@ -27,9 +27,9 @@ from lab.task import Problem
 
 TOP = 40
 SHARDS = ("shard-0", "shard-1", "shard-2", "shard-3")
-GIVE_UP = 0.05
+GIVE_UP = 0.09
 SLIP = 0.02
-CHECK = 0.15
+CHECK = 0.05
 BROKEN = 0.16
 TRIES = 3  # of one step, at most
 LETTERS = tuple("abcdefghijklmnopqr")
@@ -57,7 +57,7 @@ class Chain:
         *LETTERS,
         *map(str, range(TOP + 1)),
     )
-    longest = 160
+    longest = 120
     cuts: tuple[int, ...] = (20, 50, 1000)
 
     def problem(self, rng: random.Random, pool: str = "train") -> Problem:
