@@ -20,17 +20,20 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from foreshock import diagnosis, signals
-from foreshock.cli import app
+from foreshock import cli, diagnosis, signals
+from foreshock.cli import command_line
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMANDS = sorted(str(command.name) for command in app.registered_commands)
+COMMANDS = sorted(cli.COMMANDS)
 
 
 def command_help(name: str) -> str:
     """The help text of one command, 88 columns wide, as a fenced block."""
     result = CliRunner().invoke(
-        app, [name, "--help"], prog_name="foreshock", env={"COLUMNS": "88", "TERMINAL_WIDTH": "88"}
+        command_line(name),
+        [name, "--help"],
+        prog_name="foreshock",
+        env={"COLUMNS": "88", "TERMINAL_WIDTH": "88"},
     )
     return f"```text\n{result.output.strip()}\n```"
 
@@ -62,7 +65,7 @@ def pages() -> dict[str, Callable[[], str]]:
 def renew_demo() -> None:
     """Run the demo for the README: its words (the charts in braille left out) and its picture."""
     with tempfile.TemporaryDirectory() as folder:
-        done = CliRunner().invoke(app, ["demo", "--out", folder], env={"COLUMNS": "100"})
+        done = CliRunner().invoke(command_line(), ["demo", "--out", folder], env={"COLUMNS": "100"})
         if done.exit_code:
             raise SystemExit(f"the demo failed: {done.output}")
         (ROOT / "docs" / "img").mkdir(exist_ok=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from foreshock.cli import app, main
+from foreshock.cli import command_line, main
 from foreshock.demo import RUNS, DemoRun
 
 OUTPUTS = ("report.html", "report.md", "report.json", "charts.png", "charts.svg")
@@ -116,7 +116,7 @@ def test_several_runs_are_listed_and_one_can_be_chosen(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
 def test_plot_writes_each_format_at_each_size(tmp_path: Path, size: str, kind: str) -> None:
     target = tmp_path / f"figure.{kind}"
-    result = CliRunner().invoke(app, ["plot", str(demo_csv()), "-o", str(target), "--size", size])
+    result = CliRunner().invoke(command_line(), ["plot", str(demo_csv()), "-o", str(target), "--size", size])
     assert result.exit_code == 0, result.output
     head = target.read_bytes()[:300]
     assert {"png": b"\x89PNG", "svg": b"<svg", "pdf": b"%PDF"}[kind] in head
@@ -193,7 +193,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert left.value.code in (0, None)
     assert capsys.readouterr().out.startswith("foreshock ")
-    assert CliRunner().invoke(app, ["--help"]).exit_code == 0
+    assert CliRunner().invoke(command_line(), ["--help"]).exit_code == 0
 
 
 @pytest.mark.parametrize(

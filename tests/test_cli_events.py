@@ -9,11 +9,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from foreshock import Recorder
-from foreshock.cli import app
+from foreshock.cli import command_line
 
 
 def events(*args: str | Path) -> Result:
-    return CliRunner().invoke(app, ["events", *map(str, args)])
+    return CliRunner().invoke(command_line(), ["events", *map(str, args)])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from foreshock.cli import app
+from foreshock.cli import command_line
 from foreshock.errors import InputError
 from foreshock.record.samples import Reservoir, Sample
 from foreshock.report.side_by_side import Pair, clean, pair_up, plain_text, print_pairs
@@ -174,7 +174,7 @@ def test_messages_token_ids_and_empty_texts(value: Any, text: str) -> None:
 
 
 def samples(*args: str | Path) -> Result:
-    return CliRunner().invoke(app, ["samples", *map(str, args)])
+    return CliRunner().invoke(command_line(), ["samples", *map(str, args)])
 
 
 @pytest.fixture

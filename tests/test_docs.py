@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from foreshock.cli import app
+from foreshock import cli
 from foreshock.readers._registry import READERS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "design").rglob("*.md")])
-COMMANDS = sorted(str(command.name) for command in app.registered_commands)
+COMMANDS = sorted(cli.COMMANDS)
 
 
 def test_generated_pages_are_current() -> None:

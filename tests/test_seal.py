@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 import foreshock
-from foreshock.cli import app
+from foreshock.cli import command_line
 from foreshock.errors import InputError, NotARunError, UnreadableError
 from foreshock.record import Change, Evidence, Recorder
 from foreshock.record.seal import seal
@@ -141,6 +141,6 @@ def test_whatever_was_logged_is_in_the_seal(
 
 def test_the_command_says_what_it_did(tmp_path: Path) -> None:
     record(tmp_path, range(20))
-    done = CliRunner().invoke(app, ["seal", str(tmp_path)])
+    done = CliRunner().invoke(command_line(), ["seal", str(tmp_path)])
     assert done.exit_code == 0, done.output
     assert "22 rows" in done.output and "bytes" in done.output

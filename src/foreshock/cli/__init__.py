@@ -6,33 +6,33 @@ input. A user's mistake is one sentence on standard error; a bug shows its trace
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
 from collections.abc import Sequence
 
 import typer
 
-from foreshock.cli import compare, demo, events, plot, report, run, runs, samples, seal, signals
 from foreshock.errors import ForeshockError
 
-app = typer.Typer(
-    name="foreshock",
-    help="The seismograph and the on-call engineer for RL post-training runs.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("run", context_settings=run.SETTINGS)(run.run)
-app.command("report")(report.report)
-app.command("plot")(plot.plot)
-app.command("compare")(compare.compare)
-app.command("runs")(runs.runs)
-app.command("signals")(signals.signals)
-app.command("seal")(seal.seal)
-app.command("events")(events.events)
-app.command("samples")(samples.samples)
-app.command("demo")(demo.demo)
+COMMANDS = ("run", "report", "plot", "compare", "runs", "signals", "seal", "events", "samples", "demo")
+
+
+def command_line(*names: str) -> typer.Typer:
+    """The command line with these commands, all of them by default; each is imported only here."""
+    app = typer.Typer(
+        name="foreshock",
+        help="The seismograph and the on-call engineer for RL post-training runs.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for name in names or COMMANDS:
+        module = importlib.import_module(f"foreshock.cli.{name}")
+        app.command(name, context_settings=getattr(module, "SETTINGS", None))(getattr(module, name))
+    app.callback()(_root)
+    return app
 
 
 def _version(asked: bool) -> None:
@@ -43,7 +43,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version."
@@ -54,8 +53,10 @@ def _root(
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line with `argv` (default: the process arguments) and exit."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    asked = arguments[:1] if arguments and arguments[0] in COMMANDS else ()
     try:
-        app(args=list(argv) if argv is not None else None)
+        command_line(*asked)(args=arguments)
     except ForeshockError as error:
         typer.echo(f"foreshock: {error}", err=True)
         sys.exit(2)

@@ -19,7 +19,9 @@ from foreshock.run import Run
 from foreshock.signals import signal
 
 _SHOWN = 12
+_TWO_ENGINES = ("mismatch_logprob_abs", "mismatch_kl", "staleness_mean")  # moved by what parts the two only
 _LOGGED = 5  # signals to name per cause
+_MOVED = 2.0  # weight of another signal that moved as expected; most signals stand still for any cause
 _AGAINST = 2.0  # weight of contradictions from which a cause is left out where they outweigh what fits ...
 _OUTWEIGHED = 1.5  # ... by this factor; one contradiction alone excludes only where nothing fits at the onset
 _IN_PART, _FULLY = 0.25, 0.8  # shares of a fall that count as made good
@@ -181,6 +183,9 @@ def _weigh(cause: Cause, run: Run, event: Change, seen: dict[str, Seen]) -> _Wei
     for name, signs in cause.signature.items():
         if name in seen and name != own:
             _compare(found, name, signs, seen[name])
+    unexplained = [name for name in _TWO_ENGINES if name in seen and seen[name].at]
+    if unexplained and not cause.signature.keys() & set(_TWO_ENGINES):
+        found.oppose(f"{_went(unexplained[0], seen[unexplained[0]])}, which it does not explain", _MOVED)
     if own == "reward_mean":
         _weigh_recovery(found, run, event)
     if cause.id == "epoch_boundary" and passed_an_epoch(run, event):
@@ -196,7 +201,7 @@ def _compare(found: _Weighed, name: str, signs: tuple[Sign, Sign, Sign], seen: S
     if seen.at == 0 and (before == expected != 0 or seen.stuck * _towards(expected) > 0):
         return  # a trend that goes on is no change, and what is at its limit cannot move further
     if _agrees(expected, seen):
-        found.fit(_went(name, seen))
+        found.fit(_went(name, seen), _MOVED)
     elif expected == 0 and seen.at == 0 and not seen.broke:
         found.fit(_went(name, seen), 0.5)
     elif seen.at == 0 and isinstance(before, int) and before * seen.before > 0:
