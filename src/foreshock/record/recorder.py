@@ -114,7 +114,7 @@ class Recorder:
             self._step = number
             self.rows += 1
             now = time.time()
-            encoded, refused = row(number, round(now, 3), metrics)
+            encoded, refused = row(number, int(now * 1000) / 1000, metrics)  # `round` is slower
             self._write(encoded, 1, now)
         except Exception as error:
             self._failed("log", error)
