@@ -85,6 +85,8 @@ def _fit(y: FloatArray, sd: float, falls: bool) -> Ramp:
     same = coefficient[:, 1] * np.sign(coefficient[best, 1]) >= 0.5 * abs(coefficient[best, 1])
     np.minimum.at(profile, level[same], error[same])
     likely = np.flatnonzero(profile <= error[best] + _LIKELY * spread)
+    if not len(likely):  # no fit is like any other where differences are at the limit of a double
+        likely = level[best : best + 1]
     # A slope fitted to a few points may overshoot: no level lies beyond all values.
     before = float(np.clip(coefficient[best, 0], y.min(), y.max()))
     after = float(np.clip(coefficient[best, 0] + coefficient[best, 1], y.min(), y.max()))

@@ -11,6 +11,7 @@ from foreshock.analysis.noise import Scatter, noise_from, scatter_of_one
 from foreshock.run import FloatArray, IntArray
 
 _ABSURD = 1e100  # larger values are taken for this one, so that their squares stay finite
+_NOTHING = 1e-100  # smaller ones for 0, so that theirs do not vanish
 _FEW = 5  # rows that give the level at either end of a run
 
 
@@ -38,6 +39,7 @@ def trace_of(name: str, steps: IntArray, y: FloatArray) -> Trace:
     """Keep the finite points (at least 3) of a signal."""
     finite = np.isfinite(y)
     kept = np.clip(y[finite], -_ABSURD, _ABSURD)
+    kept[np.abs(kept) < _NOTHING] = 0.0
     scatter = scatter_of_one(kept)
     return Trace(name, steps[finite], kept, noise_from(scatter, len(kept)), scatter)
 

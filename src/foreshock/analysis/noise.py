@@ -92,9 +92,17 @@ def _remembered(content: bytes) -> Scatter:
     y = np.frombuffer(content, dtype=np.float64)
     alive = _alive_rows(y)
     if alive.all() or alive.sum() < _FEWEST_ALIVE:
-        return scatter_of(y[None, :])
-    scatter = scatter_of(y[None, alive])
+        return _without_rounding(scatter_of(y[None, :]), y)
+    scatter = _without_rounding(scatter_of(y[None, alive]), y)
     return replace(scatter, local=scatter.local[:, np.maximum(np.cumsum(alive) - 1, 0)])
+
+
+def _without_rounding(scatter: Scatter, y: FloatArray) -> Scatter:
+    """The same, or none where it is only the last digits of the values that scatter."""
+    sizes = np.abs(y[y != 0])
+    if not len(sizes) or scatter.sd[0] > _ROUNDING * median_of(sizes):
+        return scatter
+    return replace(scatter, sd=np.zeros_like(scatter.sd), local=np.zeros_like(scatter.local))
 
 
 def _alive_rows(y: FloatArray) -> BoolArray:
@@ -123,8 +131,6 @@ def scatter_of(y: FloatArray) -> Scatter:
     # Differences sit between points: a point takes the larger of its two neighbours'.
     edges = np.pad(around, ((0, 0), (1, 1)), mode="edge")
     local = np.sqrt(np.maximum(edges[:, :-1], edges[:, 1:])) * to_marginal[:, None]
-    real = sd > _ROUNDING * median(np.abs(y))[:, 0]
-    sd, local = sd * real, local * real[:, None]
     scales, wander = _wander(y, sd, phi)
     return Scatter(sd, phi, local, scales, wander)
 

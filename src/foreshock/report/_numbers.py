@@ -66,10 +66,12 @@ def decimals_for(noise_sd: float | None, low: float, high: float) -> int:
         return 0
     if low == high:
         return min(max(-int(Decimal(f"{largest:.6g}").as_tuple().exponent), 0), 12)
-    scale = (high - low) / _GRAIN
+    scale = high / _GRAIN - low / _GRAIN  # the difference itself may be infinite
     if noise_sd is not None and math.isfinite(noise_sd) and noise_sd > 0:
         scale = min(scale, noise_sd)
     scale = max(scale, largest * _FIGURES)
+    if not scale:
+        return 12
     return min(max(math.ceil(-math.log10(scale)), 0), 12)
 
 
