@@ -95,14 +95,14 @@ def show_figures(value: float, figures: int = 2) -> str:
     return f"{value:.{max(0, figures - 1 - power)}f}"
 
 
-def show_percent(value: float) -> str:
-    """A percentage: one decimal below 10 (none where it would be 0), none above."""
+def show_multiple(value: float) -> str:
+    """A percentage or a multiple: one decimal below 10 (none where it would be 0), none above.
+
+    Powers of ten where it is absurdly large.
+    """
+    if abs(value) >= 1e5:
+        return f"{value:.1e}"
     return f"{value:.1f}".removesuffix(".0") if abs(value) < 9.95 else f"{value:.0f}"
-
-
-def show_ratio(value: float) -> str:
-    """A multiple: one decimal below 10, none above, powers of ten where it is absurdly large."""
-    return show_percent(value) if abs(value) < 1e5 else f"{value:.1e}"
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ class Writer:
             if below:
                 entry["bound"] = "below"
         elif gap.style == "share":
-            shown = show_percent(100 * value)
+            shown = show_multiple(100 * value)
             entry["scale"] = 100
         else:
             shown = _SHOW[gap.style](value, gap.decimals)
@@ -190,7 +190,7 @@ _SHOW: dict[str, Callable[[Any, int], str]] = {
     "exact": lambda value, _: f"{value:.6g}",
     "figures": lambda value, _: show_figures(value),
     "spread": lambda value, decimals: show_figures(value) if abs(value) > 10.0 ** -(decimals + 4) else "0",
-    "percent": lambda value, _: show_percent(value),
-    "ratio": lambda value, _: show_ratio(value),
+    "percent": lambda value, _: show_multiple(value),
+    "ratio": lambda value, _: show_multiple(value),
     "correlation": lambda value, _: show_value(value, 2),
 }
