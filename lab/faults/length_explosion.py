@@ -14,6 +14,7 @@ class LengthExplosion(Fault):
 
     cause = "length_explosion"
     meaning = "points for each hundred words"
+    sign = 1.0
     doses = (0.3, 1.0)
 
     def install(self, run: Training) -> None:
@@ -22,16 +23,16 @@ class LengthExplosion(Fault):
 
         def counting(completions: list[str], **columns: Any) -> list[float]:
             scores = form(completions, **columns)
-            points = [self.dose * len(text.split()) / 100 for text in completions]
+            points = [self.sign * self.dose * len(text.split()) / 100 for text in completions]
             return [score + more for score, more in zip(scores, points, strict=True)]
 
         run.rewards["format_reward"] = counting
 
     def check(self, clean: Sequence[Row], faulty: Sequence[Row]) -> Check:
-        """In the first step, where the completions are the twin's, the form scores more by what words pay."""
+        """The form's score in the first step, whose completions are the twin's, is off by what words pay."""
         name = "rewards/format_reward/mean"
         paid = faulty[0][name] - clean[0][name]
-        due = self.dose * clean[0]["completions/mean_length"] / 100
+        due = self.sign * self.dose * clean[0]["completions/mean_length"] / 100
         longer = faulty[-1]["completions/mean_length"] - clean[-1]["completions/mean_length"]
         return Check(
             abs(paid - due) < 0.01, f"paid {paid:.3f}; length against the twin at the end {longer:+.1f}"
