@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import math
 import os
@@ -148,6 +149,8 @@ def test_signals_are_forwarded_once(tmp_path: Path, name: str) -> None:
         [*RUN, "-o", str(tmp_path / "run"), "--", *python(code)],
         stdout=subprocess.PIPE,
         start_new_session=True,
+        # A suite in the background of a shell inherits that Ctrl-C is ignored, and so would the command.
+        preexec_fn=functools.partial(signal.signal, number, signal.SIG_DFL),
     )
     assert child.stdout is not None and child.stdout.readline() == b"ready\n"
     child.send_signal(number)
