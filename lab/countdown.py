@@ -6,8 +6,8 @@
 Restating the target ("vs 27") next to the result is what lets a model of 0.15 M parameters compare them.
 
 Numbers are 1 to 9, operators + - *, results within 0 to 60. How hard a problem is follows from its share of
-solving attempts: "train" problems have at least 10 %, "hard" ones at most 6 %, "easy" ones at least 25 %.
-A twelfth of the problems is held out as "probe" and never trained on.
+solving attempts: "train" problems have at least 10 %, "wide" ones 8 %, "hard" ones at most 6 %, "easy" ones
+at least 25 %. A twelfth of the problems is held out as "probe" and never trained on.
 
 Demonstrations try expressions at random, none twice, and give up with a chance of `GIVE_UP` after each failed
 attempt; a part of them breaks the form. That leaves the training something to learn: hold on, keep the form.
@@ -30,7 +30,13 @@ GIVE_UP = 0.12
 BROKEN = 0.05
 LONGEST = 30  # attempts
 OPERATORS = {"+": operator.add, "-": operator.sub, "*": operator.mul}
-_POOLS = {"train": (0.10, 1.0), "hard": (0.0, 0.06), "easy": (0.25, 1.0), "probe": (0.10, 1.0)}
+_POOLS = {
+    "train": (0.10, 1.0),
+    "wide": (0.08, 1.0),  # of the figure: a few harder problems, for which length goes on growing
+    "hard": (0.0, 0.06),
+    "easy": (0.25, 1.0),
+    "probe": (0.10, 1.0),
+}
 _ANSWER = re.compile(r"<answer> \( (\d+) ([+*-]) (\d+) \) ([+*-]) (\d+)(?= |$)")
 _FORM = re.compile(r"(?:(?!</?think>|</?answer>).)*</think> <answer> [^<]+ </answer> <eos>")
 
