@@ -104,6 +104,8 @@ values = st.one_of(
 @example([(0.0, 0.0), (0.0, 0.0), (0.0, -47.0), (0.0, 1.0), *[(0.0, 0.0)] * 14])
 @example([(1.0, 0.0), (0.0, 0.0), (0.0, 0.0), (1.0, 0.0), *[(2.2e-309, 0.0)] * 30])
 @example([(0.0, 0.0), (0.0, 5e-324)])
+@example([(1.797693124862316e308, 0.0), (-1e300, 0.0)])
+@example([(0.0, 6.0), *[(0.0, 0.0)] * 5, (0.0, 1.0), (0.0, 3.7e26), (0.0, 0.0)])
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(rows=st.lists(st.tuples(values, values), min_size=1, max_size=40))
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
