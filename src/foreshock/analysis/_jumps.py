@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from foreshock.analysis._arrays import median
+from foreshock._arrays import median
 from foreshock.analysis._scan import without_outliers
 from foreshock.analysis.noise import Scatter
 from foreshock.run import FloatArray

@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from foreshock.analysis._arrays import running_sums
+from foreshock._arrays import running_sums
 from foreshock.analysis.noise import Scatter, mean_covariance, mean_variance, moving_median
 from foreshock.run import FloatArray, IntArray
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from foreshock.analysis._arrays import median_of
+from foreshock._arrays import median_of
 from foreshock.analysis.segments import BOUNDARY_PRICE, SHORTEST, Segment, fit
 from foreshock.run import FloatArray
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from foreshock.analysis._arrays import quantiles_of
+from foreshock._arrays import quantiles_of
 from foreshock.analysis._records import Change
 from foreshock.analysis._trace import Trace, trace_of
 from foreshock.analysis.falls import find_falls

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from foreshock.analysis._arrays import median, median_of, mirrored, running_sums
+from foreshock._arrays import median, median_of, mirrored, running_sums, stretches
 from foreshock.analysis._records import Noise
 from foreshock.run import FloatArray
 
@@ -107,8 +107,8 @@ def _without_rounding(scatter: Scatter, y: FloatArray) -> Scatter:
 
 def _alive_rows(y: FloatArray) -> BoolArray:
     """All rows but those that repeat the value before them within a long still stretch."""
-    edges = np.flatnonzero(np.concatenate([[True], np.diff(y) != 0, [True]]))
-    lengths = np.repeat(np.diff(edges), np.diff(edges))
+    _, counts = stretches(y)
+    lengths = np.repeat(counts, counts)
     repeats = np.concatenate([[False], np.diff(y) == 0])
     return ~(repeats & (lengths >= _STILL))
 

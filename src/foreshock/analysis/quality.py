@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from foreshock.analysis._arrays import commonest
+from foreshock._arrays import commonest
 from foreshock.analysis._records import Quality
 from foreshock.analysis.changes import FEWEST
 from foreshock.run import FloatArray, IntArray

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from foreshock.analysis._arrays import stretches
+from foreshock._arrays import stretches
 from foreshock.analysis._records import Change, Phase, PhaseRelation, Relation
 from foreshock.analysis.noise import estimate_noise, moving_median
 from foreshock.run import FloatArray, IntArray

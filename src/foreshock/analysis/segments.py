@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from foreshock.analysis._arrays import median_of, mirrored, running_sums
+from foreshock._arrays import median_of, mirrored, running_sums
 from foreshock.run import FloatArray, IntArray
 
 CANDIDATE_PRICE = 0.15  # of a boundary in the first pass, in log(n) times the variance of the signal

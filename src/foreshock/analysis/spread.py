@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from foreshock.analysis._arrays import median_of
+from foreshock._arrays import median_of
 from foreshock.analysis._records import Change
 from foreshock.analysis._trace import Trace
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from foreshock.analysis._arrays import median, median_of
+from foreshock._arrays import median, median_of
 from foreshock.analysis._records import Change
 from foreshock.analysis._trace import Trace, sized
 from foreshock.run import FloatArray, IntArray

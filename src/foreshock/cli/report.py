@@ -97,12 +97,10 @@ def _summary_and_files(
 ) -> None:
     from rich.console import Console
 
-    from foreshock.errors import UsageError
-    from foreshock.report import write_all
+    from foreshock.report import make_folder, write_all
     from foreshock.report.terminal import print_summary
 
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder} is a file; name a folder for the report with --out")
+    make_folder(folder)  # what fails is told before the summary, not below it
     console = Console(highlight=False)
     print_summary(document, run, analysis, console)
     formats = ("html", "md", "json", "png", "svg", *(("pdf",) if pdf else ()))

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from foreshock._arrays import median_of
 from foreshock.analysis import Analysis, Change
-from foreshock.analysis._arrays import median_of
 from foreshock.run import Run
 from foreshock.signals import signal
 

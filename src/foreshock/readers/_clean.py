@@ -11,10 +11,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from foreshock import signals
+from foreshock._arrays import distinct, median_of
 from foreshock.errors import MetricError, NotARunError
 from foreshock.readers._facts import from_config
 from foreshock.readers._log import Log
-from foreshock.readers._steps import SUMMARY, BoolArray, Restart, Rows, distinct, is_eval, restarts, rows_of
+from foreshock.readers._steps import SUMMARY, BoolArray, Restart, Rows, is_eval, restarts, rows_of
 from foreshock.run import Event, FloatArray, IntArray, Note, Run, Series
 
 REWARD = "reward_mean"
@@ -65,7 +66,7 @@ def _counts_within_epochs(rows: Rows, bounds: list[int]) -> bool:
     first = int(rows.steps[parts[0]].min())
     for before, part in zip(parts, parts[1:], strict=False):
         taken = distinct(rows.steps[before])
-        stride = int(np.median(np.diff(taken))) if len(taken) > 1 else 1
+        stride = int(median_of(np.diff(taken))) if len(taken) > 1 else 1
         rows.steps[part] += int(taken[-1]) + stride - first
     text = f"The step starts over in each of the {len(parts)} epochs; steps are counted on across them."
     rows.notes.append(Note("steps-per-epoch", text, len(parts) - 1))

@@ -105,10 +105,13 @@ def read_folder(folder: Path, readers: Sequence[Reader]) -> list[Log]:
         )
     if len(logs) > 1:
         for log, place in zip(logs, within, strict=True):
-            one = within.count(place) == 1
-            # Runs that were started over in a folder are named after it already: "math-7b#1".
-            named = log.id.startswith(f"{Path(place).name}#")
-            log.id = place if one else f"{place}{log.id[len(Path(place).name) :] if named else f':{log.id}'}"
+            name = Path(place).name
+            if within.count(place) == 1:
+                log.id = place
+            elif log.id.startswith(f"{name}#"):  # started over in its folder, and named after that already
+                log.id = place + log.id.removeprefix(name)
+            else:
+                log.id = f"{place}:{log.id}"
     return logs
 
 

@@ -8,17 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from foreshock import signals
+from foreshock._arrays import distinct
 from foreshock.errors import MetricError
 from foreshock.readers._log import Log
 from foreshock.run import FloatArray, IntArray, Note
 
-_T = TypeVar("_T", bound=np.generic)
 BoolArray = npt.NDArray[np.bool_]
 
 # Clocks beside the metrics: they tell nothing about whether a row repeats another.
@@ -83,12 +82,6 @@ class Rows:
             and lower.rpartition("/")[2] not in others
             and not key.startswith("profiling/")
         ]
-
-
-def distinct(values: npt.NDArray[_T]) -> npt.NDArray[_T]:
-    """The different values, sorted; `np.unique` imports NumPy's masked arrays, 20 ms for nothing."""
-    ordered = np.sort(values)
-    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
 
 
 def is_eval(key: str) -> bool:

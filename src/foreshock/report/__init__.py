@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from foreshock.report._write import write, write_all
+from foreshock.report._write import make_folder, write, write_all
 from foreshock.report.document import SCHEMA, build
 
-__all__ = ["SCHEMA", "build", "write", "write_all"]
+__all__ = ["SCHEMA", "build", "make_folder", "write", "write_all"]

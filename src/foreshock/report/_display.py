@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from foreshock.analysis._arrays import median_of, quantiles_of
+from foreshock._arrays import median_of, quantiles_of
 from foreshock.run import FloatArray
 
 Steps = npt.NDArray[np.int64] | FloatArray

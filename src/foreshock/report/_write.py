@@ -73,13 +73,28 @@ def write_all(
     """Like `write`, for a document that was built already."""
     _check(formats)
     folder = Path(folder)
+    make_folder(folder)  # before the slow part
     try:
-        folder.mkdir(parents=True, exist_ok=True)  # before the slow part: a bad folder fails at once
         makers = _makers(document, run, analysis, formats, signals, smooth)
         return [_atomically(folder / _NAMES[name], makers[name]) for name in formats]
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UsageError(f"cannot write into {folder}: {reason}; choose another folder") from error
+        raise _refused(folder, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Create `folder` where it is missing.
+
+    Raises:
+        UsageError: it cannot be created, or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _refused(folder, error) from error
+
+
+def _refused(folder: Path, error: OSError) -> UsageError:
+    return UsageError(f"cannot write into {folder}: {error.strerror or error}; choose another folder")
 
 
 def _check(formats: Sequence[str]) -> None:
