@@ -23,7 +23,7 @@ import re
 import zlib
 from typing import Any
 
-from lab.task import Problem
+from lab.task import FORM, Problem
 
 TOP = 40
 SHARDS = ("shard-0", "shard-1", "shard-2", "shard-3")
@@ -51,7 +51,8 @@ class Chain:
 
     name = "chain"
     words: tuple[str, ...] = (
-        *("<pad>", "<bos>", "<eos>", "<think>", "</think>", "<answer>", "</answer>", "from", "end", "to"),
+        *FORM,
+        *("from", "end", "to"),
         *("check", "vs", "ok", "off", "done", "yes", "no", "="),
         *(f"{link:+}" for link in range(-9, 10) if link),
         *LETTERS,

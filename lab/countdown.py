@@ -22,7 +22,7 @@ import random
 import re
 from typing import Any
 
-from lab.task import Problem
+from lab.task import FORM, Problem
 
 TOP = 60
 SHARDS = ("shard-0", "shard-1", "shard-2", "shard-3")
@@ -77,7 +77,8 @@ class Countdown:
 
     name = "countdown"
     words: tuple[str, ...] = (
-        *("<pad>", "<bos>", "<eos>", "<think>", "</think>", "<answer>", "</answer>", "use", "make", "try"),
+        *FORM,
+        *("use", "make", "try"),
         *("=", "vs", "yes", "no", "+", "-", "*", "(", ")"),
         *map(str, range(TOP + 1)),
     )

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+FORM = ("<pad>", "<bos>", "<eos>", "<think>", "</think>", "<answer>", "</answer>")
+"""The first words of every vocabulary."""
+
 
 @dataclass(frozen=True)
 class Problem:

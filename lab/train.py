@@ -156,7 +156,7 @@ class Training:
         chunks, weights = self.chunks(rollout, silent.tolist()), self.token_weights(rollout)
         old: list[Tensor] = []
         reference: list[Tensor] = []
-        sums: dict[str, float] = dict.fromkeys(("loss", "entropy", "kl", "low", "high", "region"), 0.0)
+        sums: dict[str, float] = dict.fromkeys(("loss", "entropy", "kl", "low", "high"), 0.0)
         gaps: list[Tensor] = []
         norms: list[float] = []
         before = [parameter.detach().clone() for parameter in self.policy.parameters()]
@@ -199,21 +199,23 @@ class Training:
             norms.append(float(torch.nn.utils.clip_grad_norm_(self.policy.parameters(), 1.0)))
             self.optimizer.step()
             self.version += 1
-        gap = torch.cat(gaps)
-        ratios = gap.exp()
-        per_token = {name: value / float(count) / options.epochs for name, value in sums.items()}
         with torch.no_grad():
             moved = sum(
                 float((new - was).square().sum())
                 for new, was in zip(self.policy.parameters(), before, strict=True)
             )
         self.moved = moved**0.5
+        return {**self.losses(sums, float(count), torch.cat(gaps)), "grad_norm": sum(norms) / len(norms)}
+
+    def losses(self, sums: dict[str, float], count: float, gap: Tensor) -> Row:
+        """What TRL logs of an update: from sums over its tokens, and the gaps of log-probs to the sampler."""
+        epochs, ratios = self.options.epochs, gap.exp()
+        per_token = {name: value / count / epochs for name, value in sums.items()}
         return {
-            "loss": sums["loss"] / options.epochs,
-            "grad_norm": sum(norms) / len(norms),
+            "loss": sums["loss"] / epochs,
             "learning_rate": self.optimizer.param_groups[0]["lr"],
             "entropy": per_token["entropy"],
-            **({"kl": per_token["kl"]} if options.beta else {}),
+            **({"kl": per_token["kl"]} if self.options.beta else {}),
             "clip_ratio/low_mean": per_token["low"],
             "clip_ratio/high_mean": per_token["high"],
             "clip_ratio/region_mean": per_token["low"] + per_token["high"],

@@ -106,10 +106,13 @@ def test_a_row_is_drawn_alike_whatever_the_others_are() -> None:
     assert torch.equal(first.tokens[:4, :width], second.tokens[:4, :width])
 
 
+@pytest.mark.filterwarnings("ignore")  # of transformers and torch
 def test_hugging_face_reads_the_checkpoint_as_llama() -> None:
-    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("trl")
+    from lab.with_trl import llama
+
     ours = load(CHECKPOINT, len(COUNTDOWN.words))
-    its = _llama(transformers)
+    its = llama(ours, Words(COUNTDOWN.words))
     tokens = torch.randint(0, len(COUNTDOWN.words), (3, 50), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         assert torch.allclose(ours(tokens), its(tokens).logits, atol=2e-4)
@@ -118,8 +121,8 @@ def test_hugging_face_reads_the_checkpoint_as_llama() -> None:
 @pytest.mark.filterwarnings("ignore")  # of transformers and torch
 def test_loss_and_gradients_are_those_of_trl(tmp_path: Path) -> None:
     trl = pytest.importorskip("trl")
-    transformers = pytest.importorskip("transformers")
     from datasets import Dataset  # type: ignore[import-untyped]
+    from lab.with_trl import llama, tokenizer
 
     training = Training(small(epochs=2, beta=0.05, lr=1e-3, prompts=3, max_tokens=60))
     states, gradients = [], []
@@ -148,7 +151,8 @@ def test_loss_and_gradients_are_those_of_trl(tmp_path: Path) -> None:
         "old_per_token_logps": reference,  # the policy begins as the reference
         "num_items_in_batch": mask.sum(),
     }
-    model = _llama(transformers)
+    words = Words(COUNTDOWN.words)
+    model = llama(load(CHECKPOINT, len(words)), words)
     config = trl.GRPOConfig(
         output_dir=str(tmp_path),
         use_cpu=True,
@@ -160,7 +164,11 @@ def test_loss_and_gradients_are_those_of_trl(tmp_path: Path) -> None:
     )
     data = Dataset.from_list([{"prompt": "use"}] * 3)
     trainer = trl.GRPOTrainer(
-        model, lambda completions, **_: [0.0] * len(completions), config, data, processing_class=_tokenizer()
+        model,
+        lambda completions, **_: [0.0] * len(completions),
+        config,
+        data,
+        processing_class=tokenizer(words),
     )
     trainer.beta = 0.05  # given to the constructor, it would look for the reference model on the Hub
     trainer.current_gradient_accumulation_steps = 1
@@ -182,45 +190,6 @@ def test_loss_and_gradients_are_those_of_trl(tmp_path: Path) -> None:
 def _gradient(parameter: torch.nn.Parameter) -> torch.Tensor:
     assert parameter.grad is not None
     return parameter.grad
-
-
-def _llama(transformers: object) -> torch.nn.Module:
-    """Our checkpoint in the class of transformers."""
-    from safetensors.torch import load_file
-
-    config = transformers.LlamaConfig(  # type: ignore[attr-defined]
-        vocab_size=len(COUNTDOWN.words),
-        hidden_size=64,
-        intermediate_size=160,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        rms_norm_eps=1e-6,
-        rope_theta=10000.0,
-        tie_word_embeddings=True,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
-    model: torch.nn.Module = transformers.LlamaForCausalLM(config)  # type: ignore[attr-defined]
-    state = load_file(CHECKPOINT)
-    model.load_state_dict({**state, "lm_head.weight": state["model.embed_tokens.weight"]})
-    return model
-
-
-def _tokenizer() -> object:
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import WhitespaceSplit
-    from transformers import PreTrainedTokenizerFast
-
-    vocabulary = {word: place for place, word in enumerate(COUNTDOWN.words)}
-    raw = Tokenizer(WordLevel(vocabulary, unk_token="<pad>"))
-    raw.pre_tokenizer = WhitespaceSplit()
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=raw, pad_token="<pad>", eos_token="<eos>", unk_token="<pad>", padding_side="left"
-    )
 
 
 def test_runs_repeat_and_resume_bit_for_bit(tmp_path: Path) -> None:
