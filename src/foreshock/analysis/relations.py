@@ -55,10 +55,12 @@ def find_relations(
         At most eleven pairs, those with the reward first.
     """
     found = []
+    left: dict[tuple[str, bytes], FloatArray] = {}
     for a, partners in _PARTNERS.items():
         for b in partners:
             if a in series and b in series:
-                relation = _relate(steps, (a, series[a]), (b, series[b]), changes, phases.get(a, ()), alpha)
+                pair = (a, series[a]), (b, series[b])
+                relation = _relate(steps, *pair, changes, phases.get(a, ()), alpha, left)
                 if relation is not None:
                     found.append(relation)
     return found
@@ -71,15 +73,22 @@ def _relate(
     changes: Sequence[Change],
     phases: Sequence[Phase],
     alpha: float,
+    left: dict[tuple[str, bytes], FloatArray],
 ) -> Relation | None:
-    """One pair, or None with too few common rows or a signal that stands still."""
+    """One pair, or None with too few common rows or a signal that stands still.
+
+    What is left of each signal after its trend is kept in `left`, as most pairs have the same rows.
+    """
     (a, x), (b, y) = first, second
     both = np.isfinite(x) & np.isfinite(y)
     steps, x, y = steps[both], x[both], y[both]
     if len(x) < FEWEST or x.min() == x.max() or y.min() == y.max():
         return None
-    u, v = residual(x), residual(y)
     count = len(x)
+    for name, values in ((a, x), (b, y)):
+        if (name, both.tobytes()) not in left:
+            left[name, both.tobytes()] = residual(values)
+    u, v = left[a, both.tobytes()], left[b, both.tobytes()]
     rows = _enough_rows(count)
     steps, x, y, u, v = steps[rows], x[rows], y[rows], u[rows], v[rows]
     correlation, p = change_correlation(u, v)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from foreshock.run import Event, FloatArray, Note
+
+_BLOCK = 4096  # rows whose cells are held together
 
 
 class Log:
@@ -29,7 +31,6 @@ class Log:
         self.steps_count_calls = False
         """Whether `steps` number the calls of a tracker's `log`, as W&B and Trackio do: a column that
         counts training steps is then better."""
-        self.nan_rows: dict[str, list[int]] = {}
         self.notes: list[Note] = []
         self.events: list[Event] = []
         self.evidence: list[Event] = []
@@ -37,44 +38,58 @@ class Log:
         """Whether a later run in the same place took over: it is read only when named."""
         self.facts: dict[str, Any] = {}
         self._columns: dict[str, array[float]] = {}
-        self._shape: tuple[str, ...] | None = None
-        self._appends: list[Callable[[float], None]] = []
+        self._nan_rows: dict[str, list[int]] = {}
+        self._shape: tuple[str, ...] = ()
+        self._cells = array("d")  # of the last rows, which all have this shape, row by row
+        self._parted = 0  # rows whose cells are in their columns
 
     def add(self, values: Mapping[str, float], step: float | None = None) -> None:
         """Append one row; `step` only where the format states it outside the metrics."""
-        row = self.rows
         if step is not None and self.steps is None:
-            self.steps = [None] * row
+            self.steps = [None] * self.rows
         if self.steps is not None:
             self.steps.append(step)
         shape = tuple(values)
-        if shape != self._shape:  # seldom: nearly all rows of nearly all logs are like the row before
-            self._reshape(shape)
-        for append, value in zip(self._appends, values.values(), strict=True):
-            append(value)
-        total = sum(values.values())
-        if total != total:  # a NaN, or infinities of both signs
-            for key, value in values.items():
-                if value != value:
-                    self.nan_rows.setdefault(key, []).append(row)
+        if shape != self._shape or self.rows - self._parted == _BLOCK:  # seldom: most rows are alike
+            self._part()
+            self._shape = shape
+        self._cells.extend(values.values())
         self.rows += 1
 
-    def _reshape(self, shape: tuple[str, ...]) -> None:
-        """Bring the columns of the coming row up to this row."""
-        for key in shape:
-            column = self._columns.setdefault(key, array("d"))
-            if len(column) < self.rows:
-                column.extend([np.nan] * (self.rows - len(column)))
-        self._shape = shape
-        self._appends = [self._columns[key].append for key in shape]
+    def _part(self) -> None:
+        """Bring the cells of the last rows into their columns."""
+        first, self._parted = self._parted, self.rows
+        cells, self._cells = self._cells, array("d")
+        width = len(self._shape) if cells else 0
+        for place, key in enumerate(self._shape[:width]):
+            column = self._columns.get(key)
+            if column is None:
+                column = self._columns[key] = array("d")
+            if len(column) < first:
+                column.extend([np.nan] * (first - len(column)))
+            values = cells[place::width]
+            column.extend(values)
+            total = sum(values)
+            if total != total:  # a NaN, or infinities of both signs
+                self._nan_rows.setdefault(key, []).extend(
+                    first + row for row, value in enumerate(values) if value != value
+                )
+
+    @property
+    def nan_rows(self) -> dict[str, list[int]]:
+        """Rows of each column in which a NaN was logged; the other NaN were not logged."""
+        self._part()
+        return self._nan_rows
 
     @property
     def keys(self) -> tuple[str, ...]:
         """Column names in the order first logged."""
+        self._part()
         return tuple(self._columns)
 
     def column(self, key: str) -> FloatArray:
         """Values of one column, shape (rows,), NaN where not logged."""
+        self._part()
         values = np.full(self.rows, np.nan)
         held = np.frombuffer(self._columns[key], dtype=np.float64)
         values[: len(held)] = held
