@@ -26,7 +26,7 @@ CORE = {
     "markupsafe",
     "orjson",
 }  # markupsafe is a part of jinja2
-EXTRAS = {"pyarrow"}  # imported inside functions only
+EXTRAS = {"apprise", "pyarrow"}  # imported inside functions only
 # Frameworks that an integration plugs into, or whose objects it is given: it imports only its own.
 FRAMEWORKS = {
     "_hf_recording": {"torch", "transformers"},

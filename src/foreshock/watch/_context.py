@@ -27,6 +27,7 @@ class RunContext:
         length: (n,) Response Length likewise.
         total_steps: last step of the training where the log says it, else None.
         facts: what else the log says about the run.
+        others: (n,) further signals worth drawing, by name: those with an open alarm.
     """
 
     run_id: str
@@ -37,3 +38,4 @@ class RunContext:
     length: NDArray[np.float64] = field(default_factory=_nothing)
     total_steps: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
