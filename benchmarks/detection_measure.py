@@ -26,6 +26,9 @@ class Rate:
     alarms: int
     rows: int
 
+    def __add__(self, other: Rate) -> Rate:
+        return Rate(self.alarms + other.alarms, self.rows + other.rows)
+
     @property
     def per_1000(self) -> float:
         """Alarms per 1000 rows."""
@@ -78,8 +81,8 @@ def tune(statistics: FloatArray | Sequence[FloatArray], rate: float = 1.0) -> fl
     values = np.unique(np.concatenate([array[np.isfinite(array)].ravel() for array in arrays]))
 
     def per_1000(threshold: float) -> float:
-        rates = [false_alarms(reached(array, threshold)) for array in arrays]
-        return Rate(sum(r.alarms for r in rates), sum(r.rows for r in rates)).per_1000
+        rates = (false_alarms(reached(array, threshold)) for array in arrays)
+        return sum(rates, Rate(0, 0)).per_1000
 
     low, high = 0, len(values)  # at values[high] it holds
     while low < high:
@@ -91,23 +94,47 @@ def tune(statistics: FloatArray | Sequence[FloatArray], rate: float = 1.0) -> fl
     return float(values[high]) if high < len(values) else float(np.nextafter(values[-1], np.inf))
 
 
-def delays(alarmed: BoolArray, onset: IntArray) -> Delay:
-    """How fast the change at the row `onset` of each curve is told."""
-    n = alarmed.shape[1]
+@dataclass(frozen=True)
+class Waits:
+    """Rows until each change was told, of curves that had not alarmed before it."""
+
+    took: FloatArray
+    found: BoolArray
+    dropped: int
+
+    def __add__(self, other: Waits) -> Waits:
+        return Waits(
+            np.concatenate([self.took, other.took]),
+            np.concatenate([self.found, other.found]),
+            self.dropped + other.dropped,
+        )
+
+    def delay(self) -> Delay:
+        """Their mean."""
+        counted = len(self.took)
+        if not counted:
+            return Delay(np.nan, np.nan, np.nan, 1.0, 0)
+        return Delay(
+            float(self.took.mean()),
+            float(self.took.std() / counted**0.5),
+            float(self.found.mean()),
+            self.dropped / (self.dropped + counted),
+            counted,
+        )
+
+
+def waits(alarmed: BoolArray, onset: IntArray) -> Waits:
+    """How long the change at the row `onset` of each curve takes to be told."""
+    onset, n = onset[: len(alarmed)], alarmed.shape[1]
     early = (alarmed & (np.arange(n) < onset[:, None])).any(1)
     window = onset[:, None] + np.arange(CAP)
     if window.max() >= n:
         raise ValueError(f"a change at row {onset.max()} of {n} leaves no {CAP} rows to be found in")
     hits = np.take_along_axis(alarmed, window, axis=1)[~early]
     found = hits.any(1)
-    took = np.where(found, hits.argmax(1) + 1, CAP)
-    counted = len(took)
-    if not counted:
-        return Delay(np.nan, np.nan, np.nan, 1.0, 0)
-    return Delay(
-        float(took.mean()),
-        float(took.std() / counted**0.5),
-        float(found.mean()),
-        float(early.mean()),
-        counted,
-    )
+    return Waits(np.where(found, hits.argmax(1) + 1.0, float(CAP)), found, int(early.sum()))
+
+
+def delays(alarmed: BoolArray, onset: IntArray) -> Delay:
+    """How fast the change at the row `onset` of each curve is told."""
+    return waits(alarmed, onset).delay()
