@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from foreshock.readers._open import RunInfo, list_runs, open_run
+from foreshock.readers.follow import Follower, Update, follow
 
-__all__ = ["RunInfo", "list_runs", "open_run"]
+__all__ = ["Follower", "RunInfo", "Update", "follow", "list_runs", "open_run"]

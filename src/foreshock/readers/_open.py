@@ -40,7 +40,9 @@ class RunInfo:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
+    """One run that a path holds, or one attempt at it, before cleaning."""
+
     number: int
     id: str
     log: Log
@@ -78,10 +80,10 @@ def open_run(
         UsageError: `format` or `run` names nothing.
         MissingExtraError: the format needs an optional dependency.
     """
-    candidates = _candidates(path, format, step_key)
+    candidates = candidates_of(path, format, step_key)
     name = _shown(str(path))
     if run is not None:
-        chosen = _pick(candidates, run, name)
+        chosen = pick(candidates, run, name)
     else:
         chosen = _only([one for one in candidates if not one.log.superseded], name)
     return clean(chosen.log, chosen.rows, mapping=mapping, require_reward=require_reward)
@@ -91,18 +93,18 @@ def list_runs(path: str | Path, format: str | None = None) -> tuple[RunInfo, ...
     """The runs that a path holds, in the order found; raises like `open_run`."""
     return tuple(
         RunInfo(one.id, one.log.format, len(one.rows), one.log.source)
-        for one in _candidates(path, format, None)
+        for one in candidates_of(path, format, None)
     )
 
 
-def _candidates(path: str | Path, format: str | None, step_key: str | None) -> list[_Candidate]:
+def candidates_of(path: str | Path, format: str | None, step_key: str | None) -> list[Candidate]:
     """Every run of a path; the parts of a file whose step starts over are runs `id#1`, `id#2`, ..."""
-    found: list[_Candidate] = []
+    found: list[Candidate] = []
     for log in _logs(str(path), _readers(format)):
         parts = attempts(log, step_key)
         for number, rows in enumerate(parts, 1):
             id = f"{log.id}#{number}" if len(parts) > 1 else log.id
-            found.append(_Candidate(len(found) + 1, id, log, rows))
+            found.append(Candidate(len(found) + 1, id, log, rows))
     return found
 
 
@@ -161,7 +163,7 @@ def _say_where(log: Log, place: Path, path: str) -> None:
         log.source = path
 
 
-def _pick(candidates: list[_Candidate], run: str, path: str) -> _Candidate:
+def pick(candidates: list[Candidate], run: str, path: str) -> Candidate:
     """The run that the user named."""
     named = [one for one in candidates if one.id == run]
     if not named and run.isascii() and run.isdigit() and 0 < int(run) <= len(candidates):
@@ -171,13 +173,13 @@ def _pick(candidates: list[_Candidate], run: str, path: str) -> _Candidate:
     if not named:
         raise UsageError(f"--run {run!r} is no run in {path}; it holds {_listed(candidates)}")
     if len(named) > 1:
-        raise _several(path, named, f" that --run {run!r} could mean")
+        raise several(path, named, f" that --run {run!r} could mean")
     chosen = named[0]
     chosen.log.id = chosen.id
     return chosen
 
 
-def _only(candidates: list[_Candidate], path: str) -> _Candidate:
+def _only(candidates: list[Candidate], path: str) -> Candidate:
     """The one run, or the one that is meant beyond doubt.
 
     Beyond doubt: the only one with a reward; the longest of several copies of one run; and, among the
@@ -186,16 +188,16 @@ def _only(candidates: list[_Candidate], path: str) -> _Candidate:
     """
     if len(candidates) == 1:
         return candidates[0]
-    rewards = _rewards(candidates) if len(candidates) <= _COMPARED else {}
-    if same := _same_run(candidates, rewards):
+    rewards = rewards_of(candidates) if len(candidates) <= _COMPARED else {}
+    if same := same_run(candidates, rewards):
         return same
     if len({id(one.log) for one in candidates}) > 1:
-        raise _several(path, candidates)
+        raise several(path, candidates)
     sizes = [len(one.rows) for one in candidates]
     longest = sizes.index(max(sizes))
     rest = max(size for place, size in enumerate(sizes) if place != longest)
     if not (sizes[longest] > 2 * rest or (longest == len(sizes) - 1 and sizes[longest] > rest)):
-        raise _several(path, candidates, " that each start from the first step")
+        raise several(path, candidates, " that each start from the first step")
     chosen = candidates[longest]
     text = (
         f"The step starts over {len(sizes) - 1} time(s); runs {_listed(candidates)}. The longest, "
@@ -205,7 +207,7 @@ def _only(candidates: list[_Candidate], path: str) -> _Candidate:
     return chosen
 
 
-def _rewards(candidates: list[_Candidate]) -> dict[int, tuple[IntArray, FloatArray]]:
+def rewards_of(candidates: list[Candidate]) -> dict[int, tuple[IntArray, FloatArray]]:
     """(steps, reward) of the candidates that have one, by place."""
     found = {}
     for place, one in enumerate(candidates):
@@ -219,9 +221,9 @@ def _rewards(candidates: list[_Candidate]) -> dict[int, tuple[IntArray, FloatArr
     return found
 
 
-def _same_run(
-    candidates: list[_Candidate], rewards: Mapping[int, tuple[IntArray, FloatArray]]
-) -> _Candidate | None:
+def same_run(
+    candidates: list[Candidate], rewards: Mapping[int, tuple[IntArray, FloatArray]]
+) -> Candidate | None:
     """The run to read where all candidates with a reward are one run, saved more than once."""
     if not rewards:
         return None
@@ -246,13 +248,13 @@ def _same_run(
     return chosen
 
 
-def _several(path: str, runs: list[_Candidate], which: str = "") -> SeveralRunsError:
+def several(path: str, runs: list[Candidate], which: str = "") -> SeveralRunsError:
     return SeveralRunsError(
         f"{path} holds {len(runs)} runs{which}: {_listed(runs)}; choose one with --run ID or --run NUMBER",
         [one.id for one in runs],
     )
 
 
-def _listed(runs: list[_Candidate]) -> str:
+def _listed(runs: list[Candidate]) -> str:
     shown = ", ".join(f"{one.number}: {one.id} ({len(one.rows):,} rows)" for one in runs[:20])
     return shown + (f" and {len(runs) - 20} more (foreshock runs PATH lists all)" if len(runs) > 20 else "")
