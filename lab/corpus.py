@@ -18,10 +18,14 @@ import os
 import time
 import traceback
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from lab.plan import Family, plan
 from lab.tables import Corpus, load, pack, restore
+
+_STRETCH, _KEPT = 20, 0.8  # steps; share of the best that a healthy run keeps
 
 __all__ = ["Corpus", "load", "main", "restore"]
 
@@ -55,8 +59,23 @@ def make(out: Path, *, workers: int = 1, small: bool = False) -> None:
         failed += [number] if error else []
     if failed:
         raise SystemExit(f"families {failed} failed, the others are made; nothing is packed")
-    pack([_read(path) for path in paths.values()], out)
+    made = {number: _read(path) for number, path in paths.items()}
+    broken = [number for number, runs in made.items() if not small and not healthy(runs[0])]
+    if broken:
+        raise SystemExit(f"the clean runs of families {broken} broke down: raise them in lab.plan._REDRAWN")
+    pack(list(made.values()), out)
     print(f"{out}: {sum(path.stat().st_size for path in out.glob('*.*')) / 1e6:.1f} MB")
+
+
+def healthy(run: dict[str, Any]) -> bool:
+    """Whether a clean run solves as much as it could: no 20 steps much worse than the best 20 before.
+
+    The first steps do not count where a curriculum makes the problems harder after them.
+    """
+    harder = [event["step"] for event in run["events"] if event["kind"] == "curriculum"]
+    solved = [r["rewards/accuracy_reward/mean"] for r in run["rows"] if r["step"] >= max(harder, default=0)]
+    means = [sum(solved[first : first + _STRETCH]) / _STRETCH for first in range(len(solved) - _STRETCH + 1)]
+    return all(mean >= _KEPT * best for best, mean in zip(accumulate(means, max), means, strict=True))
 
 
 def _made(missing: list[tuple[Family, Path]], workers: int) -> Iterator[tuple[int, float, str]]:
