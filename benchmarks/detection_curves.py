@@ -21,7 +21,7 @@ REAL = Path(__file__).resolve().parents[2] / "shared/data/real"
 RAMP = 10  # rows over which a ramped drop reaches its size
 SHORTEST = 60  # rows of a real curve whose residuals are used
 BLOCK = 6  # rows of real residuals that stay together
-SMOOTH = 21  # rows of the running median that residuals are taken from
+SMOOTH, EDGE = 21, 4  # rows of the running median that residuals are taken from; rows left out at the ends
 SHAPES = ("saturating growth", "sigmoid growth", "linear growth", "growth in stairs")
 FAMILIES = (
     "phi 0",
@@ -45,10 +45,12 @@ class Curves:
     Attributes:
         y: (curves, n) what is logged.
         sd: (curves, n) standard deviation of a single step's noise.
+        mean: (curves, n) what would be logged without noise, and without a drop.
     """
 
     y: FloatArray
     sd: FloatArray
+    mean: FloatArray
 
 
 def families(rng: np.random.Generator, name: str, curves: int, n: int) -> FloatArray:
@@ -119,7 +121,7 @@ def synthetic(rng: np.random.Generator, curves: int, n: int, phi: float | None =
     t = np.linspace(0, 1, n)
     sd = 2 ** (rng.uniform(-1, 1, (curves, 1)) * t)
     trend = growth(rng, "saturating growth", curves, n) + rng.uniform(0, 6, (curves, 1)) * t
-    return Curves(trend + sd * noise, sd)
+    return Curves(trend + sd * noise, np.broadcast_to(sd, noise.shape), trend)
 
 
 def with_drop(curves: Curves, onset: IntArray, size: float, *, ramp: bool = False) -> Curves:
@@ -127,7 +129,7 @@ def with_drop(curves: Curves, onset: IntArray, size: float, *, ramp: bool = Fals
     since = np.arange(curves.y.shape[1]) - onset[:, None] + 1
     share = np.clip(since / RAMP, 0, 1) if ramp else (since > 0).astype(float)
     unit = np.take_along_axis(curves.sd, onset[:, None], axis=1)
-    return Curves(curves.y - size * unit * share, curves.sd)
+    return Curves(curves.y - size * unit * share, curves.sd, curves.mean)
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class RealCurve:
         repo: whose it is; logs of one repository are alike and count together.
         y: (n,) reward at the rows where it was logged.
         trend: (n,) non-decreasing fit.
-        residual: (n,) what scatters around a running median.
+        residual: what scatters around a running median, shorter by a few rows.
     """
 
     id: str
@@ -162,16 +164,16 @@ def semi_real(split: int, rng: np.random.Generator, curves: int, n: int) -> Curv
     """
     halves = _halves()
     repos = halves[split]
-    y, sd = np.empty((curves, n)), np.empty((curves, n))
+    noise, sd, mean = np.empty((3, curves, n))
     for k in range(curves):
         logs = repos[rng.integers(len(repos))]
         log = logs[rng.integers(len(logs))]
-        starts = rng.integers(0, len(log.y) - BLOCK + 1, -(-n // BLOCK))
+        starts = rng.integers(0, len(log.residual) - BLOCK + 1, -(-n // BLOCK))
         rows = (starts[:, None] + np.arange(BLOCK)).ravel()[:n]
         place = np.linspace(0, len(log.y) - 1, n)
-        y[k] = np.interp(place, np.arange(len(log.y)), log.trend) + log.residual[rows]
-        sd[k] = log.residual.std()
-    return Curves(y, sd)
+        noise[k], sd[k] = log.residual[rows], log.residual.std()
+        mean[k] = np.interp(place, np.arange(len(log.y)), log.trend)
+    return Curves(mean + noise, sd, mean)
 
 
 @cache
@@ -193,8 +195,7 @@ def real_curves() -> tuple[RealCurve, ...]:
         y = y[np.isfinite(y)]
         # Where a value stands until the next one is known, differences are no noise of single steps.
         if len(y) >= SHORTEST and np.mean(np.diff(y) == 0) < 0.8:
-            residual = y - _running_median(y)
-            found.append(RealCurve(entry["id"], entry["repo"], y, isotonic(y), residual - np.mean(residual)))
+            found.append(RealCurve(entry["id"], entry["repo"], y, isotonic(y), _residual(y)))
     return tuple(found)
 
 
@@ -229,7 +230,12 @@ def isotonic(y: FloatArray) -> FloatArray:
     return np.repeat(level, count)
 
 
-def _running_median(y: FloatArray) -> FloatArray:
-    """Median of the rows around each; fewer at the ends."""
-    half = SMOOTH // 2
-    return np.array([np.median(y[max(0, i - half) : i + half + 1]) for i in range(len(y))])
+def _residual(y: FloatArray) -> FloatArray:
+    """What scatters around a running median, without the rows at the ends that have few neighbours.
+
+    The window is as long on both sides of a row: a steep start would otherwise leave residuals of its own.
+    """
+    rows = range(EDGE, len(y) - EDGE)
+    half = [min(SMOOTH // 2, i, len(y) - 1 - i) for i in rows]
+    residual = np.array([y[i] - np.median(y[i - h : i + h + 1]) for i, h in zip(rows, half, strict=True)])
+    return np.asarray(residual - residual.mean())

@@ -131,7 +131,7 @@ def waits(alarmed: BoolArray, onset: IntArray) -> Waits:
     if window.max() >= n:
         raise ValueError(f"a change at row {onset.max()} of {n} leaves no {CAP} rows to be found in")
     hits = np.take_along_axis(alarmed, window, axis=1)[~early]
-    found = hits.any(1)
+    found = np.asarray(hits.any(1))
     return Waits(np.where(found, hits.argmax(1) + 1.0, float(CAP)), found, int(early.sum()))
 
 

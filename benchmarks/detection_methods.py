@@ -6,7 +6,6 @@ up to the row in question: without that most of them could not be tuned to any r
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ from foreshock.run import FloatArray
 
 Statistic = Callable[[FloatArray], FloatArray]
 WINDOW, FEWEST = 80, 10  # rows of differences that the noise is taken from; rows before anything is said
-_MAD = 1.4826
 
 
 @dataclass(frozen=True)
@@ -33,6 +31,7 @@ class Method:
         settings: of `alarms`, from strict to loose, to be tuned; a single one is how the tool comes.
         known: the same as `statistic`, given also the (curves, n) standard deviation of the noise.
         most: curves that it is given at a time, where it is slow.
+        ideal: whether it is given curves whose mean has been taken off, as no detector is.
     """
 
     name: str
@@ -42,23 +41,27 @@ class Method:
     settings: Sequence[float] = ()
     known: Callable[[FloatArray, FloatArray], FloatArray] | None = None
     most: int = 1_000_000
+    ideal: bool = False
 
     @property
     def as_it_comes(self) -> bool:
         """Whether there is nothing to tune."""
         return self.statistic is None and len(self.settings) == 1
 
-    def answer(self, y: FloatArray) -> Answer:
-        """What it says of these curves."""
-        return Answer(self, y[: self.most])
+    def answer(self, y: FloatArray, sd: FloatArray | None = None) -> Answer:
+        """What it says of these curves; `sd` if it may know the noise."""
+        return Answer(self, y[: self.most], sd)
 
 
 class Answer:
     """What a method says of curves: a running statistic, or where there are alarms at a setting."""
 
-    def __init__(self, method: Method, y: FloatArray) -> None:
+    def __init__(self, method: Method, y: FloatArray, sd: FloatArray | None = None) -> None:
         self._method, self._y = method, y
         self._statistic = method.statistic(y) if method.statistic else None
+        if sd is not None:
+            assert method.known is not None
+            self._statistic = method.known(y, sd)
         self._alarmed: dict[float, BoolArray] = {}
 
     def at(self, setting: float) -> BoolArray:
@@ -84,34 +87,26 @@ class Answer:
 def noise_scale(y: FloatArray) -> FloatArray:
     """Standard deviation of a single row's noise as known after each row, (curves, n); NaN at first.
 
-    From the medians of absolute differences of the last 80 rows at lags 1 and 2, which together give the
-    autocorrelation; that is drawn towards 0 while there are few rows. A trend cancels.
+    From the squares of the last 80 rows' differences at lags 1 and 2, which together give the
+    autocorrelation; that is drawn towards 0 while there are few rows. A trend cancels. Medians in place of
+    squares served every rival worse on rewards that are 0 most of the time.
     """
-    return _scale(np.ascontiguousarray(y).tobytes(), y.shape)
-
-
-@functools.lru_cache(maxsize=2)
-def _scale(content: bytes, shape: tuple[int, int]) -> FloatArray:
-    y = np.frombuffer(content).reshape(shape)
-    first = _MAD * _running_median(np.abs(y[:, 1:] - y[:, :-1]), 1) / 2**0.5
-    second = _MAD * _running_median(np.abs(y[:, 2:] - y[:, :-2]), 2) / 2**0.5
-    rows = np.minimum(np.arange(y.shape[1]), WINDOW)
+    first, second = _scatter(y, 1), _scatter(y, 2)
+    rows = np.minimum(np.arange(y.shape[1]), WINDOW).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        phi = ((second / first) ** 2 - 1) * rows / (rows + 40)
-    phi = np.clip(np.nan_to_num(phi), 0, 0.8)
-    # A curve that stands still half of the time has a median of 0.
-    size = np.abs(np.diff(y, axis=1, prepend=y[:, :1]))
-    mean = np.cumsum(size, axis=1) / np.maximum(np.arange(y.shape[1]), 1)
-    sd = np.where(first > 0, first / np.sqrt(1 - phi), mean)
+        phi = (second / first - 1) * rows / (rows + 40)
+        sd = np.sqrt(first / (1 - np.clip(np.nan_to_num(phi), 0, 0.8)))
     return np.where((rows >= FEWEST) & (sd > 0), sd, np.nan)
 
 
-def _running_median(size: FloatArray, lag: int) -> FloatArray:
-    """Median of the last 80 columns up to each; column t of the result belongs to row t of the curve."""
-    out = np.full((len(size), size.shape[1] + lag), np.nan)
-    for t in range(FEWEST, out.shape[1]):
-        out[:, t] = np.median(size[:, max(0, t - lag + 1 - WINDOW) : t - lag + 1], axis=1)
-    return out
+def _scatter(y: FloatArray, lag: int) -> FloatArray:
+    """Half the mean square of the last 80 differences at a lag, at each row."""
+    square = np.zeros_like(y)
+    square[:, lag:] = (y[:, lag:] - y[:, :-lag]) ** 2
+    total = np.cumsum(np.pad(square, ((0, 0), (1, 0))), axis=1)
+    row = np.arange(y.shape[1])
+    begin = np.maximum(row + 1 - WINDOW, lag)
+    return np.asarray((total[:, row + 1] - total[:, begin]) / (2 * np.maximum(row + 1 - begin, 1)))
 
 
 def _means(y: FloatArray, width: int) -> FloatArray:
@@ -146,10 +141,10 @@ def ewma(y: FloatArray, share: float = 0.2, baseline: int = 20) -> FloatArray:
 
 
 def page_hinkley(
-    y: FloatArray, delta: float = 0.5, scale: FloatArray | None = None, forget: float = 1 - 0.0001
+    y: FloatArray, sd: FloatArray | None = None, delta: float = 0.5, forget: float = 1 - 0.0001
 ) -> FloatArray:
-    """Page-Hinkley for falls as river computes it, on deviations in units of `scale` (else the noise)."""
-    scale = noise_scale(y) if scale is None else scale
+    """Page-Hinkley for falls as river computes it, on deviations in units of `sd` (else as estimated)."""
+    scale = noise_scale(y) if sd is None else sd
     mean, total = np.zeros(len(y)), np.zeros(len(y))
     highest, out = np.full(len(y), -1.0), np.full_like(y, np.nan)
     for t in range(y.shape[1]):
@@ -162,13 +157,13 @@ def page_hinkley(
     return out
 
 
-def focus(y: FloatArray, fewest: int = 5) -> FloatArray:
+def focus(y: FloatArray, sd: FloatArray | None = None, fewest: int = 5) -> FloatArray:
     """CUSUM for a fall of unknown size from an unknown level: the best of all places, as FOCuS finds it.
 
     Each place's score is the distance of the means after and before it over its standard deviation.
     """
     centred = y - y[:, :1]
-    total, scale = np.cumsum(centred, axis=1), noise_scale(y)
+    total, scale = np.cumsum(centred, axis=1), noise_scale(y) if sd is None else sd
     out = np.full_like(y, np.nan)
     for t in range(fewest, y.shape[1]):
         before = np.arange(fewest, t + 1)
@@ -179,16 +174,33 @@ def focus(y: FloatArray, fewest: int = 5) -> FloatArray:
     return out
 
 
-def mean_of_5(y: FloatArray, short: int = 5, long: int = 20) -> FloatArray:
+def mean_of_5(y: FloatArray, sd: FloatArray | None = None, short: int = 5, long: int = 20) -> FloatArray:
     """How far the mean of the last rows lies below that of the rows before them."""
     out = np.full_like(y, np.nan)
     out[:, short:] = _means(y, long)[:, :-short]
-    return (out - _means(y, short)) / noise_scale(y)
+    return (out - _means(y, short)) / (noise_scale(y) if sd is None else sd)
+
+
+def ideal(y: FloatArray, sd: FloatArray) -> FloatArray:
+    """Shiryaev-Roberts for one who knows the mean (taken off already) and the noise: nearly a lower bound."""
+    sizes = np.array([1.0, 2.0, 3.0, 5.0, 10.0])
+    grown, out = np.zeros((len(y), len(sizes))), np.empty_like(y)
+    for t in range(y.shape[1]):
+        x = -y[:, t : t + 1] / sd[:, t : t + 1]
+        grown = np.logaddexp(0, grown) + sizes * x - sizes**2 / 2
+        out[:, t] = np.logaddexp.reduce(grown, axis=1)
+    return out
 
 
 def either_side(y: FloatArray, threshold: float) -> BoolArray:
     """W&B's metric automation: a z-score of either sign beyond the threshold."""
     return reached(np.abs(z_window(y)), threshold)
+
+
+def observer() -> Method:
+    """What cannot be beaten by much."""
+    note = "Shiryaev-Roberts that knows mean and noise of every step; nobody does"
+    return Method("ideal observer", note, known=ideal, ideal=True)
 
 
 def rivals() -> list[Method]:
@@ -203,7 +215,22 @@ def rivals() -> list[Method]:
         ),
         Method("W&B z-score, falls only", "the same window, falls only, threshold tuned", z_window),
         Method("EWMA chart", "weight 0.2, mean and sd of the first 20 rows", ewma),
-        Method("Page-Hinkley", f"delta 0.5, {unit}; its own mean is that of the whole run", page_hinkley),
-        Method("CUSUM (FOCuS)", f"level before and size unknown, best of all places; {unit}", focus),
-        Method("mean of 5 against 20", f"the last 5 rows against the 20 before them, {unit}", mean_of_5),
+        Method(
+            "Page-Hinkley",
+            f"delta 0.5, against the mean of the whole run; {unit}",
+            page_hinkley,
+            known=page_hinkley,
+        ),
+        Method(
+            "CUSUM (FOCuS)",
+            f"level before and size unknown, best of all places; {unit}",
+            focus,
+            known=focus,
+        ),
+        Method(
+            "mean of 5 against 20",
+            f"the last 5 rows against the 20 before them; {unit}",
+            mean_of_5,
+            known=mean_of_5,
+        ),
     ]

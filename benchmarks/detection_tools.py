@@ -36,7 +36,7 @@ def river_methods() -> list[Method]:
         ),
         Method(
             "ADWIN, as it comes",
-            "river's defaults (delta 0.002, checked every 32 rows), on the reward as logged; only falls count",
+            "river's defaults (delta 0.002, every 32 rows) on the reward as logged; only falls count",
             alarms=lambda y, delta: adwin(y, delta, unit=False),
             settings=(0.002,),
         ),
