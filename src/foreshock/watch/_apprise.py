@@ -39,6 +39,8 @@ class Apprise:
         UsageError: apprise knows no such service, or cannot read the address.
     """
 
+    tries = 100
+
     def __init__(self, url: str) -> None:
         scheme = safe(url.partition("://")[0].lower(), 30)
         try:

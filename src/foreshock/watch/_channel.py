@@ -33,6 +33,7 @@ class Channel(Protocol):
     """Something that can deliver a message."""
 
     name: str  # what it is called in texts: no secrets
+    tries: int  # at most, where each has effects of its own
 
     def deliver(self, message: Message, timeout: float) -> None:
         """Deliver, or raise `DeliveryError`, within about `timeout` seconds; nothing else is raised."""
@@ -54,7 +55,7 @@ class Pace:
     """
 
     timeout: float = 15.0
-    tries: int = 5
+    tries: int = 8
     first_pause: float = 2.0
     longest_pause: float = 120.0
     gather: float = 0.5
@@ -158,7 +159,7 @@ class Sender:
             except Exception as error:  # a fault of ours or of a service's library ends this try only
                 why, final = type(error).__name__, False
             tries += 1
-            if final or tries >= self._pace.tries:
+            if final or tries >= min(self._pace.tries, self.channel.tries):
                 return why + (f" ({tries} tries)" if tries > 1 else "")
             # A call of `close` ends a long pause; after it, pauses are short.
             if self._closing.wait(0 if self._closing.is_set() else self._pace.pause(tries)):

@@ -30,6 +30,8 @@ class Command:
         UsageError: the line cannot be split, or there is no such program.
     """
 
+    tries = 3  # a program may have done half of its work before it failed
+
     def __init__(self, line: str) -> None:
         try:
             self._argv = shlex.split(line)

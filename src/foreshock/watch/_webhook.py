@@ -35,6 +35,8 @@ class Webhook:
         UsageError: the address cannot be used.
     """
 
+    tries = 100
+
     def __init__(self, url: str, *, chart: bool = False) -> None:
         try:
             self._url = urlsplit(url)
