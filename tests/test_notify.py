@@ -277,6 +277,24 @@ def test_a_password_in_an_address_becomes_basic_authentication(make: Callable[..
     assert b"Basic " + base64.b64encode(b"me:p@ss") in hook.requests[0]
 
 
+def test_a_proxy_of_the_environment_is_used(
+    make: Callable[..., Notifier], monkeypatch: pytest.MonkeyPatch, told: list[str]
+) -> None:
+    with serving(servers.answers("200 OK", "403 No")) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://me:word@{proxy.address}")
+        monkeypatch.setenv("https_proxy", f"http://{proxy.address}")
+        plain = make(["http://hook.example/a?b=c"])
+        plain.tell(DROP, bare())
+        plain.close(5)
+        secure = make(["https://hook.example/a"], pace=dataclasses.replace(QUICK, tries=1))
+        secure.tell(DROP, bare())
+        until(lambda: told)
+    assert proxy.requests[0].startswith(b"POST http://hook.example/a?b=c HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic " + base64.b64encode(b"me:word") in proxy.requests[0]
+    assert proxy.requests[1].startswith(b"CONNECT hook.example:443 ")
+    assert "403" in told[0]
+
+
 def test_an_overloaded_server_is_asked_again_and_a_refusal_is_final(make: Callable[..., Notifier]) -> None:
     with serving(servers.answers("503 Busy", "200 OK")) as busy, serving(servers.answers("404 No")) as gone:
         notifier = make([busy.url, gone.url])

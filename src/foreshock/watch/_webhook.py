@@ -164,4 +164,4 @@ def _why(error: Exception, *, cut_off: bool) -> str:
         return "it breaks off the connection"
     if isinstance(error, http.client.HTTPException):
         return "its answer is no HTTP"
-    return safe(error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__, 60)
+    return safe(error.strerror or error, 80) if isinstance(error, OSError) else type(error).__name__
