@@ -48,7 +48,7 @@ class Delay:
         mean: rows from the first fallen one to the alarm, both counted; 60 where there is none by then.
         error: its standard error.
         found: share told within 60 rows.
-        dropped: share of curves left out as they had alarmed before.
+        dropped: share of curves left out as they had alarmed within the 20 rows before it.
         counted: curves behind it.
     """
 
@@ -96,7 +96,7 @@ def tune(statistics: FloatArray | Sequence[FloatArray], rate: float = 1.0) -> fl
 
 @dataclass(frozen=True)
 class Waits:
-    """Rows until each change was told, of curves that had not alarmed before it."""
+    """Rows until each change was told, of curves that had not alarmed in the 20 rows before it."""
 
     took: FloatArray
     found: BoolArray
@@ -123,12 +123,25 @@ class Waits:
         )
 
 
-def waits(alarmed: BoolArray, onset: IntArray) -> Waits:
-    """How long the change at the row `onset` of each curve takes to be told."""
+def waits(alarmed: BoolArray, onset: IntArray, among: BoolArray | None = None) -> Waits:
+    """How long the change at the row `onset` of each curve takes to be told.
+
+    Curves that are in an alarm at the change are left out. Those with an alarm long before it are not: to
+    leave them out as well would keep the curves whose noise a method judges best.
+
+    Args:
+        alarmed: (curves, n); may be fewer curves than there are onsets.
+        onset: first changed row of each curve.
+        among: which curves to look at; all of them unless given.
+    """
+    if among is not None:
+        among = among[: len(alarmed)]
+        alarmed, onset = alarmed[among], onset[: len(among)][among]
     onset, n = onset[: len(alarmed)], alarmed.shape[1]
-    early = (alarmed & (np.arange(n) < onset[:, None])).any(1)
+    since = np.arange(n) - onset[:, None]
+    early = (alarmed & (since < 0) & (since >= -APART)).any(1)
     window = onset[:, None] + np.arange(CAP)
-    if window.max() >= n:
+    if window.max(initial=0) >= n:
         raise ValueError(f"a change at row {onset.max()} of {n} leaves no {CAP} rows to be found in")
     hits = np.take_along_axis(alarmed, window, axis=1)[~early]
     found = np.asarray(hits.any(1))
