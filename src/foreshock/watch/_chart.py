@@ -35,7 +35,7 @@ _TITLE = 110  # characters
 def draw_chart(alarms: Sequence[Alarm], run: RunContext, title: str, path: Path) -> bool:
     """Write the chart of these alarms as a PNG; False if the run has nothing to draw.
 
-    Response Length stands on the left and Train Reward on the right, further signals below. The onset is
+    Response Length stands on the left, Train Reward beside it, then what else raised an alarm. The onset is
     marked with its interval and the levels on both sides in the chart of its signal, and as a dashed line in
     those that show no alarm of their own. Of a long run only the last part is drawn, and the picture says so.
     """
@@ -43,15 +43,16 @@ def draw_chart(alarms: Sequence[Alarm], run: RunContext, title: str, path: Path)
     series = {name: values for name, values in known.items() if np.isfinite(values).any()}
     alarms = list({alarm.id: alarm for alarm in alarms}.values())  # the last message of each event
     alarmed = [alarm.signal for alarm in alarms]
-    # Stable: length, reward, then what raised an alarm, then the rest.
-    names = sorted(series, key=lambda n: 0 if n in (LENGTH, REWARD) else 1 if n in alarmed else 2)[:_PANELS]
+    names = [name for name in series if name in (LENGTH, REWARD) or name in alarmed][:_PANELS]
     if not names:
         return False
     first = _first_row(run.steps, alarms)
     steps = run.steps[first:]
     look = replace(look_of("screen", "light"), strip=3.0)  # no phases to name
+    size = size_of("screen")
+    size = replace(size, columns=3) if len(names) == 3 else size
     with settings():
-        figure, axes = layout(names, size_of("screen"), look, clean(title, _TITLE), noted=first > 0)
+        figure, axes = layout(names, size, look, clean(title, _TITLE), noted=first > 0)
         figure.texts[0].set(color=look.palette.text, fontweight="bold")
         renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
         for position, (name, ax) in enumerate(zip(names, axes, strict=True)):
