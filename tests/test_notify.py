@@ -181,6 +181,14 @@ def test_infinite_values_do_not_break_the_document() -> None:
     assert json.loads(compose([alarm], run_of()).json())["alarms"][0]["from_value"] is None
 
 
+def test_of_a_long_run_the_chart_shows_the_part_around_the_onset(tmp_path: Path) -> None:
+    late = dataclasses.replace(DROP, onset=4990, onset_interval=(4989, 4991), step=4999)
+    for name, alarm in (("late", late), ("early", DROP)):
+        assert draw_chart([alarm], run_of(rows=5000), "a run", tmp_path / f"{name}.svg")
+    assert "steps 4,800 to 4,999 of a run that began at 0" in (tmp_path / "late.svg").read_text()
+    assert "of a run that began" not in (tmp_path / "early.svg").read_text()
+
+
 @pytest.mark.parametrize("rows", [0, 1, 65, 5000])
 def test_the_chart_is_drawn_for_short_and_long_runs(rows: int, tmp_path: Path) -> None:
     run = dataclasses.replace(run_of(rows=rows), others={"entropy": np.full(rows, 0.2)})
@@ -353,6 +361,20 @@ def test_telling_never_waits_while_every_channel_hangs(make: Callable[..., Notif
         for step in range(2000):
             notifier.tell(dataclasses.replace(DROP, id=str(step)), run)
         assert notifier.delivered == notifier.undelivered == 0
+
+
+def test_what_waits_stays_bounded_while_a_channel_hangs(
+    make: Callable[..., Notifier], told: list[str]
+) -> None:
+    with serving(servers.hangs) as hook:
+        notifier = make([hook.url])
+        message = compose([DROP], bare())
+        (sender,) = notifier._senders
+        notifier._open[id(message)] = (message, (DROP,), 10**6)
+        for _ in range(200):
+            sender.post(message)
+        assert 130 <= notifier.undelivered <= 136
+    assert "too many messages wait" in told[0]
 
 
 def test_closing_ends_in_time_and_says_what_did_not_arrive(

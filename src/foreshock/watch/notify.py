@@ -136,8 +136,9 @@ class Notifier:
 
     @property
     def undelivered(self) -> int:
-        """Messages that were given up, counted for each channel."""
-        return sum(sender.undelivered for sender in self._senders) + self._unread
+        """Messages that were given up, counted for each channel, and alarms that came to no message."""
+        dropped = sum(holding.dropped for holding in list(self._holding.values()))
+        return sum(sender.undelivered for sender in self._senders) + self._unread + dropped
 
     def tell(self, alarm: Alarm, run: RunContext) -> None:
         """Have an alarm told. Never blocks, never raises; the arrays of `run` must not be changed later."""
