@@ -185,7 +185,12 @@ def _autocorrelation(residual: FloatArray, kept: FloatArray) -> FloatArray:
     first = np.where(variance[0] > 0, variance[0], 1.0)
     missing = _LAGS - len(variance)  # a lag that the run is too short for says "uncorrelated"
     ratio = sum(variance[1:], np.zeros_like(first)) / first + missing
-    return np.asarray(np.where(variance[0] > 0, np.interp(ratio, _RATIO, _PHI), 0.0))
+    return np.asarray(np.where(variance[0] > 0, phi_of_growth(ratio), 0.0))
+
+
+def phi_of_growth(ratio: FloatArray) -> FloatArray:
+    """Lag-1 autocorrelation of which var(lag 2) + ... + var(lag 5) of differences is `ratio` var(lag 1)."""
+    return np.asarray(np.interp(ratio, _RATIO, _PHI))
 
 
 def _wander(y: FloatArray, sd: FloatArray, phi: FloatArray) -> tuple[tuple[int, ...], FloatArray]:
@@ -202,11 +207,11 @@ def _wander(y: FloatArray, sd: FloatArray, phi: FloatArray) -> tuple[tuple[int, 
         bend = block[:, 2 * hop :] - 2 * block[:, hop:-hop] + block[:, : -2 * hop]
         limit = 3 * _MAD * median(np.abs(bend))
         seen = (np.clip(bend, -limit, limit) ** 2).mean(-1)
-        wander[:, i] = np.where(sd > 0, seen / _bend_variance(b, phi), 1.0)
+        wander[:, i] = np.where(sd > 0, seen / bend_variance(b, phi), 1.0)
     return scales, np.maximum(np.maximum.accumulate(wander, axis=-1), 1.0)
 
 
-def _bend_variance(b: int, phi: FloatArray) -> FloatArray:
+def bend_variance(b: int, phi: FloatArray) -> FloatArray:
     """Variance of mean(next b) - 2 mean(b) + mean(previous b) of an AR(1) of unit variance."""
     own = mean_variance(b, phi)
     beside, beyond = mean_covariance(b, b, 0, phi), mean_covariance(b, b, b, phi)

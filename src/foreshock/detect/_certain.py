@@ -1,0 +1,131 @@
+"""Events that are facts, not estimates: values that are none, that no longer move, that can get no worse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from foreshock import signals
+from foreshock.detect import non_finite, stuck
+from foreshock.detect._channels import Channel
+from foreshock.detect._records import Alarm
+from foreshock.detect._state import joined
+from foreshock.detect._watched import Watched
+from foreshock.detect.noise import WINDOW, BoolArray
+from foreshock.run import FloatArray, IntArray
+
+_KINDS = ("non_finite", "flat_line", "saturation")
+_SATURATED = 0.98  # of the value at which a signal is full
+_FULL_ROWS = 3
+_SEVERE = ("reward_mean", "grad_norm", "loss")
+
+
+class Certain:
+    """Opens and closes these events for all signals of a run."""
+
+    def __init__(self) -> None:
+        self._stuck, self._nan = stuck.start(0), non_finite.start(0)
+        self._full = np.zeros(0, dtype=np.int64)
+        self._most, self._least = np.zeros(0), np.zeros(0)
+        self._held = np.zeros((0, len(_KINDS)), dtype=bool)
+        self.open: dict[tuple[int, str], Alarm] = {}
+
+    def grow(self, how: Sequence[Watched]) -> None:
+        """Make room for more signals."""
+        k = len(how)
+        self._stuck, self._nan = joined(self._stuck, stuck.start(k)), joined(self._nan, non_finite.start(k))
+        self._full = np.append(self._full, np.zeros(k, dtype=np.int64))
+        limits = [_SATURATED * one.full if one.full is not None else np.inf for one in how]
+        self._most, self._least = np.append(self._most, limits), np.append(self._least, np.full(k, np.inf))
+        self._held = np.concatenate([self._held, np.zeros((k, len(_KINDS)), dtype=bool)])
+
+    def step(
+        self,
+        step: int,
+        raw: FloatArray,
+        logged: BoolArray,
+        steps: IntArray,
+        names: Sequence[str],
+        channel: Channel,
+    ) -> list[Alarm]:
+        """Take in one row.
+
+        Args:
+            step: of the row.
+            raw: (k,) values.
+            logged: (k,) whether the row had the signal.
+            steps: (k, WINDOW) steps of the last rows of each signal.
+            names: of the signals.
+            channel: thresholds of `stuck`, one for each signal in order.
+        """
+        self._nan, bad = non_finite.step(self._nan, raw, logged)
+        self._stuck, still = stuck.step(self._stuck, raw)
+        finite = np.isfinite(raw)
+        at_most = finite & (raw >= self._most)
+        self._full = np.where(at_most, self._full + 1, np.where(finite, 0, self._full))
+        self._least = np.fmin(self._least, np.where(finite, raw, np.nan))
+        resting = np.isfinite(self._most) & (raw <= self._least)  # a share of bad things at its lowest
+        flat = (still.score >= channel.thresholds) & ~resting & ~at_most
+        now = np.stack([bad.rows > 0, flat, self._full >= _FULL_ROWS], axis=1)
+        changed = (now != self._held) & logged[:, None]
+        if not changed.any():
+            return []
+        self._held = np.where(changed, now, self._held)
+        said = []
+        for row, place in np.argwhere(changed).tolist():
+            key = (row, _KINDS[place])
+            if now[row, place]:
+                back = {"non_finite": 1, "flat_line": int(still.rows[row]), "saturation": _FULL_ROWS}[key[1]]
+                onset = int(steps[row, -min(back, WINDOW)]) if back > 1 else step
+                rate = channel.rate(row, float(still.score[row])) if key[1] == "flat_line" else None
+                self.open[key] = _alarm(names[row], key[1], step, onset, float(raw[row]), rate)
+                said.append(self.open[key])
+            else:
+                old = self.open.pop(key)
+                text = f"{old.text} Over at step {step}."
+                said.append(replace(old, state="closed", step=step, text=text))
+        return said
+
+
+def _alarm(name: str, kind: str, step: int, onset: int, value: float, rate: float | None) -> Alarm:
+    """A fact as an alarm."""
+    signal = signals.signal(name)
+    title = signal.title if signal else name
+    text = {
+        "non_finite": f"{title} is {value} at step {step}.",
+        "flat_line": f"{title} has been exactly {value:.6g} since step {onset}.",
+        "saturation": f"{title} is at its limit, {value:.4g}, since step {onset}.",
+    }[kind]
+    return _fact(name, kind, step, onset, value, rate, text)
+
+
+def standing(step: int, waited: float, usual: float) -> Alarm:
+    """The run stands still, in seconds."""
+    text = f"No new step for {waited:.0f} s after step {step}; the limit is {usual:.0f} s."
+    return _fact("", "stall", step, step, None, None, text)
+
+
+def _fact(
+    name: str, kind: str, step: int, onset: int, value: float | None, rate: float | None, text: str
+) -> Alarm:
+    return Alarm(
+        id=f"{name or 'run'}-{kind}-{step}",
+        state="open",
+        step=step,
+        signal=name,
+        kind=kind,
+        severity="trouble" if name in _SEVERE or kind == "stall" else "watch",
+        opened=step,
+        onset=onset,
+        onset_interval=(onset, onset),
+        from_value=None,
+        to_value=value,
+        sigma=None,
+        percent_of_peak=None,
+        percent_of_gain=None,
+        false_alarm_rate=rate,
+        evidence=(),
+        text=text,
+    )

@@ -1,0 +1,35 @@
+"""Scan and change-point odds as one evidence: the patience of the one, the quickness of the other.
+
+The score is the scan's deviate plus the log odds of `bocpd`, at 0.3 and less the more a signal's values
+follow each other, and the whole is less where they do: the same score then is about equally rare whatever
+the autocorrelation. Under drifts there is only the scan, as they would mislead the odds.
+
+What it cannot see: see `scan`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from foreshock.detect import bocpd, scan
+from foreshock.detect._verdict import Verdict
+from foreshock.detect.noise import Seen, slowness
+
+_WEIGHT = 0.3
+_LEAST = -2.0  # odds below count as these
+
+
+def judge(own: bocpd.Own, seen: Seen) -> tuple[bocpd.Own, Verdict]:
+    """Both evidences."""
+    scanned = scan.judge(seen)
+    own, odds = bocpd.judge(own, seen)
+    phi = seen.noise.phi
+    weight = _WEIGHT * np.minimum((1 - phi) / (1 + phi), 1.0) ** 2
+    score = scanned.score + weight * np.maximum(odds.score, _LEAST)
+    return own, Verdict(score / slowness(seen), scanned.rows)
+
+
+def judge_steady(seen: Seen) -> Verdict:
+    """The scan alone, safe under drifts."""
+    scanned = scan.judge(seen, steady=True)
+    return Verdict(scanned.score / slowness(seen), scanned.rows)

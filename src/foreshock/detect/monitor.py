@@ -1,0 +1,301 @@
+"""The monitor: all detectors over all signals of a run, under one budget of false alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from foreshock.detect import bocpd, joint, noise, peak, spike, stall
+from foreshock.detect._certain import Certain, standing
+from foreshock.detect._channels import Channel, channels
+from foreshock.detect._event import Event, Facts
+from foreshock.detect._records import Alarm
+from foreshock.detect._state import joined
+from foreshock.detect._verdict import Verdict
+from foreshock.detect._watched import OTHER, Watched, watched
+from foreshock.detect.noise import WINDOW, Seen
+from foreshock.run import FloatArray
+
+_JOINS = 30  # steps after an alarm within which another signal's belongs to it
+_START = 5  # rows of the level that a run starts from
+_LEVEL = 20  # rows of the best level
+
+
+class _Levels(NamedTuple):
+    """What sizes are told against, for each signal: sums of its first rows, best level, smallest value."""
+
+    first: FloatArray
+    best: FloatArray
+    least: FloatArray
+
+
+class Monitor:
+    """Raises, updates and closes alarms as a run grows, one row at a time.
+
+    The same rows give the same alarms, live or replayed: nothing depends on the clock but `clock`.
+
+    Args:
+        budget: false alarms per 1000 steps of the whole run, all signals together.
+        facts: of the run: "prompts_per_step" and "group_size" turn the logged spread of rewards into known
+            noise.
+        signals: names to watch; default: those that `_watched` lists.
+
+    Raises:
+        ValueError: the budget is not between 0.001 and 100.
+    """
+
+    def __init__(
+        self,
+        *,
+        budget: float = 1.0,
+        facts: Mapping[str, Any] | None = None,
+        signals: Collection[str] = (),
+    ) -> None:
+        if not 0.001 <= budget <= 100:
+            raise ValueError(f"a budget of {budget} false alarms per 1000 steps: it must be 0.001 to 100")
+        self._budget, self._facts, self._asked = budget, dict(facts or {}), frozenset(signals)
+        self._rows: dict[str, int] = {}
+        self._names: list[str] = []
+        self._how: list[Watched] = []
+        self._channels: dict[str, Channel] = {}
+        self._noise = noise.start(0)
+        self._steps = np.zeros((0, WINDOW), dtype=np.int64)
+        self._levels = _Levels(np.zeros(0), np.zeros((0, 2)), np.zeros(0))
+        self._odds, self._peak = bocpd.start_own(0), peak.start_own(0)
+        self._certain = Certain()
+        self._armed: dict[str, noise.BoolArray] = {}
+        self._events: dict[tuple[int, float], Event] = {}
+        self._pace = stall.start()
+        self._stalled: Alarm | None = None
+        self._last = 0
+
+    @property
+    def open(self) -> tuple[Alarm, ...]:
+        """The last message of each event that lasts, the oldest first."""
+        lasting = [event.said for event in self._events.values() if event.said is not None]
+        stalled = [self._stalled] if self._stalled else []
+        return tuple(
+            sorted([*lasting, *self._certain.open.values(), *stalled], key=lambda alarm: alarm.opened)
+        )
+
+    def step(self, step: int, values: Mapping[str, float], nan: Collection[str] = ()) -> list[Alarm]:
+        """Take in one finished row; returns what is new after it.
+
+        Args:
+            step: larger than any before.
+            values: by canonical or original name; a name that is absent was not logged.
+            nan: names that were logged as NaN.
+        """
+        self._last = step
+        self._admit(values)
+        count = len(self._names)
+        raw = np.full(count, np.nan)
+        logged = np.zeros(count, dtype=bool)
+        for name, value in values.items():
+            row = self._rows.get(name)
+            if row is not None:
+                raw[row], logged[row] = value, value == value
+        for name in nan:
+            if name in self._rows:
+                logged[self._rows[name]] = True
+        x = np.array([how.scaled(value) for how, value in zip(self._how, raw.tolist(), strict=True)])
+        if not self._names:
+            return []
+        self._noise, seen = noise.step(self._noise, x, self._known(values))
+        self._remember(step, raw, x, seen)
+        verdicts = self._judge(seen)
+        said = self._progress(step, seen)
+        said += self._openings(step, verdicts, seen)
+        still = self._channels["stuck"]
+        return said + self._certain.step(step, raw, logged, self._steps, self._names, still)
+
+    def arrived(self, when: float) -> None:
+        """A row came at this time, in seconds since any epoch."""
+        self._pace = stall.arrived(self._pace, when)
+
+    def clock(self, now: float, last: float) -> list[Alarm]:
+        """What is new because time has passed: a stall, or its end.
+
+        Args:
+            now: seconds since the same epoch as `arrived`.
+            last: when the last row came.
+        """
+        overdue = stall.stalled(self._pace, now)
+        if overdue and self._stalled is None:
+            self._stalled = standing(self._last, now - last, stall.longest(self._pace) or 0.0)
+            return [self._stalled]
+        if not overdue and self._stalled is not None:
+            over = replace(
+                self._stalled, state="closed", step=self._last, text=f"The run goes on at step {self._last}."
+            )
+            self._stalled = None
+            return [over]
+        return []
+
+    # -- one row -----------------------------------------------------------------------------------------
+
+    def _admit(self, values: Mapping[str, float]) -> None:
+        """Make room for signals that are logged for the first time."""
+        new = [
+            (name, how) for name in values if name not in self._rows and (how := self._way(name)) is not None
+        ]
+        if not new:
+            return
+        for name, how in new:
+            self._rows[name] = len(self._names)
+            self._names.append(name)
+            self._how.append(how)
+        k = len(new)
+        self._noise = joined(self._noise, noise.start(k))
+        self._steps = np.concatenate([self._steps, np.zeros((k, WINDOW), dtype=np.int64)])
+        fresh = _Levels(np.zeros(k), np.full((k, 2), -np.inf), np.full(k, np.inf))
+        self._levels = joined(self._levels, fresh)
+        self._certain.grow([how for _, how in new])
+        before = self._channels
+        self._channels = channels(self._names, self._how, self._budget)
+        for kind, channel in self._channels.items():
+            more = len(channel.signals) - (len(before[kind].signals) if before else 0)
+            held = self._armed.get(kind, np.zeros(0, dtype=bool))
+            self._armed[kind] = np.append(held, np.ones(more, dtype=bool))
+            if kind == "joint":
+                self._odds = joined(self._odds, bocpd.start_own(more))
+            elif kind == "peak":
+                self._peak = joined(self._peak, peak.start_own(more))
+
+    def _way(self, name: str) -> Watched | None:
+        """How a signal is watched, if it is."""
+        if self._asked and name not in self._asked:
+            return None
+        return watched(name) or (OTHER if name in self._asked else None)
+
+    def _known(self, values: Mapping[str, float]) -> FloatArray | None:
+        """Standard deviation of the mean reward that the spread within the batch gives.
+
+        Prompts are independent, the completions of one are not: the spread is divided by the root of the
+        number of prompts, which is right where a prompt decides all of its rewards, and else too much.
+        """
+        prompts, spread = self._facts.get("prompts_per_step"), values.get("reward_std")
+        row = self._rows.get("reward_mean")
+        if row is None or not prompts or spread is None or not np.isfinite(spread):
+            return None
+        known = np.full(len(self._names), np.nan)
+        known[row] = spread / np.sqrt(float(prompts))
+        return known
+
+    def _remember(self, step: int, raw: FloatArray, x: FloatArray, seen: Seen) -> None:
+        """Steps of the window, and the levels that sizes are told against."""
+        steps = np.empty_like(self._steps)
+        steps[:, :-1], steps[:, -1] = self._steps[:, 1:], step
+        self._steps = np.where(seen.fresh[:, None], steps, self._steps)
+        rows, window = seen.noise.rows, seen.noise.window
+        early = seen.fresh & (rows <= _START)
+        first = np.where(early, self._levels.first + np.where(early, x, 0.0), self._levels.first)
+        level = window[:, -_LEVEL:].mean(1)
+        both = np.stack([level, -level], axis=1)
+        ready = (seen.fresh & (rows >= _LEVEL))[:, None]
+        best = np.where(ready, np.maximum(self._levels.best, both), self._levels.best)
+        least = np.fmin(self._levels.least, np.where(np.isfinite(raw), raw, np.nan))
+        self._levels = _Levels(first, best, least)
+
+    def _judge(self, seen: Seen) -> dict[str, Verdict]:
+        """What each kind of evidence says of its channels."""
+        turned = {
+            kind: seen.toward(channel.signals, channel.signs)
+            for kind, channel in self._channels.items()
+            if kind != "stuck"
+        }
+        self._odds, both = joint.judge(self._odds, turned["joint"])
+        self._peak, patient = peak.judge(self._peak, turned["peak"])
+        return {
+            "joint": both,
+            "steady": joint.judge_steady(turned["steady"]),
+            "peak": patient,
+            "spike": spike.judge(turned["spike"]),
+        }
+
+    # -- events that are estimates -----------------------------------------------------------------------
+
+    def _openings(self, step: int, verdicts: Mapping[str, Verdict], seen: Seen) -> list[Alarm]:
+        """Alarms that open, and further signals that join one."""
+        said: list[Alarm] = []
+        for kind in ("joint", "steady", "peak", "spike"):
+            channel, verdict = self._channels[kind], verdicts[kind]
+            above = verdict.score >= channel.thresholds
+            spoken = seen.fresh[channel.signals]
+            for place in np.flatnonzero(above & spoken).tolist():
+                alarm = self._crossed(step, kind, place, verdict)
+                self._armed[kind][place] = False
+                said += [alarm] if alarm else []
+            self._armed[kind] |= spoken & ~above
+        return said
+
+    def _crossed(self, step: int, kind: str, place: int, verdict: Verdict) -> Alarm | None:
+        """One channel passed its threshold: a new event, or more evidence of one."""
+        channel = self._channels[kind]
+        row, sign = int(channel.signals[place]), float(channel.signs[place])
+        score, rows = float(verdict.score[place]), int(verdict.rows[place])
+        name, how = self._names[row], self._how[row]
+        event = self._events.get((row, sign))
+        if event is not None:
+            event.evidence.setdefault(kind, channel.sentence(score))
+            event.rate = min(event.rate, channel.rate(place, score))
+        if event is not None or not self._armed[kind][place]:
+            return None
+        event = Event(name, how, sign, step, channel.rate(place, score))
+        event.evidence[kind] = channel.sentence(score)
+        first = event.open(step, rows, self._of(row))
+        joined = None if how.primary else self._recent(step)
+        if joined is not None:
+            return joined.attached(step, first.text, name)
+        self._events[row, sign] = event
+        return first
+
+    def _recent(self, step: int) -> Event | None:
+        """The last event that another signal's alarm belongs to."""
+        recent = [event for event in self._events.values() if step - event.opened <= _JOINS]
+        return max(recent, key=lambda event: event.opened, default=None)
+
+    def _progress(self, step: int, seen: Seen) -> list[Alarm]:
+        """Updates and ends of the events that last."""
+        said = []
+        for (row, sign), event in list(self._events.items()):
+            if not seen.fresh[row]:
+                continue
+            alarm = event.next(step, self._of(row))
+            if alarm is not None:
+                said.append(alarm)
+            if event.over:
+                del self._events[row, sign]
+                self._forgive(row, sign)
+        return said
+
+    def _forgive(self, row: int, sign: float) -> None:
+        """After an event the peak before it is no baseline any more."""
+        channel = self._channels["peak"]
+        places = np.flatnonzero((channel.signals == row) & (channel.signs == sign))
+        if len(places):
+            kept = peak.Own(*(part.copy() for part in self._peak))
+            for part, fresh in zip(kept, peak.start_own(1), strict=True):
+                part[places] = fresh[0]
+            self._peak = kept
+
+    def _of(self, row: int) -> Facts:
+        """What an event needs to know of its signal."""
+        state, levels = self._noise, self._levels
+        held = min(int(state.rows[row]), WINDOW)
+        start = float(levels.first[row] / max(min(int(state.rows[row]), _START), 1))
+        good_down = self._how[row].bad == "up"
+        best = -levels.best[row, 1] if good_down else levels.best[row, 0]
+        values = state.window[row, WINDOW - held :]
+        return Facts(
+            steps=self._steps[row, WINDOW - held :],
+            values=values,
+            sd=float(state.sd[row]),
+            phi=float(max(state.phi[row], 0.0)),
+            start=start,
+            best=float(best) if np.isfinite(best) else float(values.mean()),
+            signed=bool(levels.least[row] < 0),
+        )

@@ -1,0 +1,63 @@
+"""A signal stands still: one value again and again, where values used to move.
+
+If a share q of the rows so far repeated the value before them, r repeats in a row begin at one step in
+1 / ((1 - q) q^r) by chance. The score is the logarithm to base 10 of that number of steps; no simulation
+is needed. A reward that comes in eighths repeats often and needs many; one that never did needs few.
+
+What it cannot see: a value that moves in its last digits only.
+
+>>> import numpy as np
+>>> y = np.append(np.random.default_rng(7).standard_normal(40), np.full(6, 0.25))
+>>> state = start(1)
+>>> for value in y:
+...     state, verdict = step(state, np.array([value]))
+>>> verdict.score[0] > 6, verdict.rows[0]  # six rows that are the same, one repeat less
+(np.True_, np.int64(6))
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from foreshock.detect._verdict import NONE, Verdict
+from foreshock.run import FloatArray, IntArray
+
+FEWEST = 12  # rows that moved, before which nothing is said
+
+
+class State(NamedTuple):
+    """What is kept of k signals.
+
+    Attributes:
+        last: (k,) value, NaN before the first.
+        rows: (k,) rows before the present stretch of equal values.
+        repeats: (k,) of them that repeated the value before.
+        here: (k,) repeats in the present stretch.
+    """
+
+    last: FloatArray
+    rows: IntArray
+    repeats: IntArray
+    here: IntArray
+
+
+def start(k: int) -> State:
+    """Nothing seen of k signals."""
+    return State(np.full(k, np.nan), *(np.zeros(k, dtype=np.int64) for _ in range(3)))
+
+
+def step(state: State, x: FloatArray) -> tuple[State, Verdict]:
+    """Take in one row of k values and judge."""
+    fresh = np.isfinite(x)
+    again = fresh & (x == state.last)
+    moved = fresh & ~again & np.isfinite(state.last)
+    rows = np.where(moved, state.rows + state.here + 1, state.rows)
+    repeats = np.where(moved, state.repeats + state.here, state.repeats)
+    here = np.where(again, state.here + 1, np.where(fresh, 0, state.here))
+    share = (repeats + 1) / (rows + 2)
+    rarity = -here * np.log10(share) - np.log10(1 - share)
+    spoken = again & (rows - repeats >= FEWEST)
+    state = State(np.where(fresh, x, state.last), rows, repeats, here)
+    return state, Verdict(np.where(spoken, rarity, NONE), np.where(spoken, here + 1, 0))
