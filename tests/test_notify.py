@@ -360,7 +360,7 @@ def test_telling_never_waits_while_every_channel_hangs(make: Callable[..., Notif
         run = bare()
         for step in range(2000):
             notifier.tell(dataclasses.replace(DROP, id=str(step)), run)
-        assert notifier.delivered == notifier.undelivered == 0
+        assert notifier.delivered == 0
 
 
 def test_what_waits_stays_bounded_while_a_channel_hangs(
