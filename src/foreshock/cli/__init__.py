@@ -15,7 +15,20 @@ import typer
 
 from foreshock.errors import ForeshockError
 
-COMMANDS = ("run", "notify", "report", "plot", "compare", "runs", "signals", "seal", "events", "samples", "demo")
+COMMANDS = (
+    "run",
+    "watch",
+    "notify",
+    "report",
+    "plot",
+    "compare",
+    "runs",
+    "signals",
+    "seal",
+    "events",
+    "samples",
+    "demo",
+)
 
 
 def command_line(*names: str) -> typer.Typer:
