@@ -27,7 +27,7 @@ import detection_table
 from detection_lab import of_lab
 from detection_methods import Method, observer, rivals
 from detection_ours import methods as ours
-from detection_ours import of_cost
+from detection_ours import of_cost, of_together
 from detection_ours import watches as our_watches
 from detection_parts import of_figure, of_known, of_nulls, of_semi_real, of_synthetic
 from detection_real import of_real
@@ -35,7 +35,7 @@ from detection_runs import Watch, peer_watches
 from detection_tools import peers, river_methods
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("semi-real", "synthetic", "known", "nulls", "real", "lab", "figure", "cost")
+PARTS = ("semi-real", "synthetic", "known", "nulls", "together", "real", "lab", "figure", "cost")
 
 
 class Bench:
@@ -60,12 +60,15 @@ class Bench:
             "nulls": of_nulls,
         }
         if part in drawn:
-            return drawn[part](self.methods, draws, seed)
+            slow = PEERS if part in ("synthetic", "known") else ()
+            return drawn[part]([m for m in self.methods if m.name not in slow], draws, seed)
         if part == "figure":
             settings = {n: found["setting"] for n, found in self._earlier("nulls").items()}
             return of_figure([m for m in self.methods if m.name in settings], settings, draws, seed)
         if part == "cost":
-            return of_cost(seed=seed) or None
+            return of_cost(seed=seed)
+        if part == "together":
+            return of_together(draws, seed)
         settings = {name: found["settings"] for name, found in self._earlier("semi-real").items()}
         known = [m for m in self.methods if m.name in settings and m.name not in PEERS]
         if part == "real":

@@ -1,95 +1,93 @@
-"""Foreshock's own detection: on curves, on whole runs, and what it costs."""
+"""Foreshock's own detection: on single curves, on whole runs, and what it costs."""
 
 from __future__ import annotations
 
-import importlib
+import functools
 import time
 import tracemalloc
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from detection_measure import BoolArray
+from detection_curves import families
+from detection_measure import Rate, false_alarms, reached
 from detection_methods import Method
 from detection_runs import Message, Rows, Watch
-from foreshock.detect import bocpd, joint, noise, peak, scan
-from foreshock.detect._verdict import Verdict
-from foreshock.detect.noise import Seen
+from foreshock.detect import bocpd, joint, noise, peak, scan, spike
+from foreshock.detect._channels import channels
+from foreshock.detect._watched import watched
+from foreshock.detect.monitor import Monitor
 from foreshock.run import FloatArray
 
-Monitor: Any = getattr(importlib.import_module("foreshock.detect"), "Monitor", None)
-
-BUDGETS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-SLOW = 100  # curves of each kind that the monitor is given: it takes one row at a time
+SCORES = np.linspace(-5, 100, 4000)
+TOGETHER = ("phi 0", "phi 0.4", "phi 0.8", "t5", "noise x2 up", "mixed")
 SIGNALS = (
-    "reward_mean response_length_mean entropy kl_ref grad_norm loss clip_ratio truncation_ratio reward_std "
-    "learning_rate"
+    "reward_mean response_length_mean entropy kl_ref grad_norm clip_ratio truncation_ratio "
+    "frac_zero_variance_groups approx_kl_update mismatch_kl"
 ).split()
 
 
-Judge = Callable[[Any, Seen], tuple[Any, Verdict]]
-
-
 def methods() -> list[Method]:
-    """The detectors on single curves, each with a threshold to tune, and the monitor as it comes."""
-    said = "noise, autocorrelation, tails and wander by its own estimate"
-    each: list[tuple[str, str, Judge, Callable[[int], Any]]] = [
-        ("Foreshock joint", f"scan and BOCPD as one; {said}", joint.judge, bocpd.start_own),
-        ("Foreshock scan", f"isotonic-null scan alone; {said}", _scanned, _nothing),
-        ("Foreshock peak", "Shiryaev-Roberts against a peak baseline alone", peak.judge, peak.start_own),
+    """What the monitor says of a reward, tuned and at its own budget, and two of its detectors."""
+    said = "the monitor given the reward only, its statistic the budget at which it would just speak"
+    alone = "a detector of the monitor by itself, tuned"
+    return [
+        Method("Foreshock, at its budget", f"{said}; nothing tuned, budget 1", alarms=_at, settings=(0.0,)),
+        Method("Foreshock", f"{said}; tuned like all others", budget, known=budget),
+        Method("Foreshock scan alone", f"{alone}: the isotonic-null scan", lambda y: evidence(y)["scan"]),
+        Method("Foreshock peak alone", f"{alone}: below the best level", lambda y: evidence(y)["peak"]),
     ]
-    found = [Method(name, note, partial(scores, judge, own)) for name, note, judge, own in each]
-    found[0] = replace(found[0], known=partial(scores, joint.judge, bocpd.start_own))
-    if Monitor is not None:
-        note = "the monitor, given the reward only, at its budget of 1 per 1000 steps; openings count"
-        found.insert(0, Method("Foreshock monitor", note, alarms=on_curves, settings=(1.0,), most=SLOW))
+
+
+def _at(y: FloatArray, setting: float) -> Any:
+    return reached(budget(y), setting)
+
+
+def budget(y: FloatArray, sd: FloatArray | None = None) -> FloatArray:
+    """How little a budget would do for an alarm after each row: minus its logarithm, 0 for 1 per 1000."""
+    how = watched("reward_mean")
+    assert how is not None
+    found = np.full(y.shape, -np.inf)
+    own = channels(["reward_mean"], [how], 1.0)
+    for kind, score in evidence(y, sd).items():
+        if kind in own:
+            logs = [-np.log10(own[kind].rate(0, value)) for value in SCORES.tolist()]
+            found = np.maximum(found, np.where(score > SCORES[0], np.interp(score, SCORES, logs), -np.inf))
     return found
 
 
-def scores(
-    judge: Judge, own_of: Callable[[int], Any], y: FloatArray, sd: FloatArray | None = None
-) -> FloatArray:
-    """A detector's score after each row; many curves are to it as many signals of one run."""
-    state, own = noise.start(len(y)), own_of(len(y))
-    out = np.empty_like(y)
+def evidence(y: FloatArray, sd: FloatArray | None = None) -> dict[str, FloatArray]:
+    """Scores of each kind of evidence, (curves, n); many curves are to it many signals of one run."""
+    given = np.full_like(y, np.nan) if sd is None else np.broadcast_to(sd, y.shape)
+    return _evidence(np.ascontiguousarray(y).tobytes(), np.ascontiguousarray(given).tobytes(), y.shape)
+
+
+@functools.lru_cache(maxsize=2)
+def _evidence(y_bytes: bytes, sd_bytes: bytes, shape: tuple[int, int]) -> dict[str, FloatArray]:
+    y: FloatArray = np.frombuffer(y_bytes).reshape(shape)
+    sd: FloatArray = np.frombuffer(sd_bytes).reshape(shape)
+    k = len(y)
+    state, odds, best = noise.start(k), bocpd.start_own(k), peak.start_own(k)
+    found = {kind: np.empty_like(y) for kind in ("joint", "peak", "spike", "scan")}
     for t in range(y.shape[1]):
-        state, seen = noise.step(state, y[:, t], None if sd is None else sd[:, t])
-        own, verdict = judge(own, seen)
-        out[:, t] = verdict.score
-    return out
-
-
-def _scanned(own: None, seen: Seen) -> tuple[None, Verdict]:
-    return own, scan.judge(seen)
-
-
-def _nothing(k: int) -> None:
-    return None
+        state, seen = noise.step(state, y[:, t], sd[:, t])
+        odds, both = joint.judge(odds, seen)
+        best, patient = peak.judge(best, seen)
+        verdicts = (both, patient, spike.judge(seen), scan.judge(seen))
+        for kind, verdict in zip(found, verdicts, strict=True):
+            found[kind][:, t] = verdict.score
+    return found
 
 
 def watches() -> list[Watch]:
     """The monitor with all signals of a run."""
-    if Monitor is None:
-        return []
-    return [Watch("Foreshock monitor", "all signals, one budget of 1 per 1000 steps", of_rows)]
+    return [Watch("Foreshock monitor", "all signals under one budget of 1 per 1000 steps", of_rows)]
 
 
-def on_curves(y: FloatArray, budget: float) -> BoolArray:
-    """Where the monitor opens an alarm on each curve, taken for the reward of a run of its own."""
-    told = np.zeros(y.shape, dtype=bool)
-    for k, row in enumerate(y):
-        monitor = Monitor(budget=budget)
-        for t, value in enumerate(row.tolist()):
-            told[k, t] = any(a.state == "open" for a in monitor.step(t, {"reward_mean": value}))
-    return told
-
-
-def of_rows(rows: Rows, budget: float = 1.0) -> list[Message]:
+def of_rows(rows: Rows) -> list[Message]:
     """What it opens on a whole run."""
-    monitor = Monitor(budget=budget, facts=rows.facts)
+    monitor = Monitor(facts=rows.facts)
     return [
         Message(alarm.step, alarm.signal, alarm.kind)
         for step, values in zip(rows.steps, rows.named, strict=True)
@@ -98,44 +96,64 @@ def of_rows(rows: Rows, budget: float = 1.0) -> list[Message]:
     ]
 
 
+def of_together(draws: int, seed: int, n: int = 400) -> dict[str, Any]:
+    """False alarms of the monitor, per 1000 steps of the run, with ten signals of the same kind of noise."""
+    found = {}
+    for place, family in enumerate(TOGETHER):
+        rng = np.random.default_rng([seed, place])
+        rate = Rate(0, 0)
+        for _ in range(max(draws // 5, 1)):
+            y = 0.5 + 0.03 * families(rng, family, len(SIGNALS), n)
+            monitor = Monitor()
+            told = np.zeros((1, n), dtype=bool)
+            for t, row in enumerate(y.T.tolist()):
+                said = monitor.step(t, dict(zip(SIGNALS, row, strict=True)))
+                told[0, t] = any(alarm.state == "open" for alarm in said)
+            rate = rate + false_alarms(told)
+        found[family] = [rate.per_1000, rate.error]
+    return found
+
+
 def of_cost(steps: int = 20_000, signals: int = 30, seed: int = 5) -> dict[str, Any]:
     """Time a step and memory of the monitor on signals of noise; the yardstick is np.cumsum(1e6)."""
-    if Monitor is None:
-        return {}
-    names = [SIGNALS[i] if i < len(SIGNALS) else f"signal/{i}" for i in range(signals)]
-    rows = np.random.default_rng(seed).standard_normal((steps, signals))
-    rows = 0.5 + 0.05 * rows
-    table: list[Mapping[str, float]] = [dict(zip(names, row, strict=True)) for row in rows.tolist()]
-    yardstick = min(_seconds(lambda: np.cumsum(np.ones(1_000_000))) for _ in range(20))
-    monitor = Monitor()
+    names = [f"{SIGNALS[i % len(SIGNALS)]}" + (f"/{i}" if i >= len(SIGNALS) else "") for i in range(signals)]
+    table = (0.5 + 0.05 * np.random.default_rng(seed).standard_normal((steps, signals))).tolist()
+    ones = np.ones(1_000_000)
+    yardstick = min(_seconds(lambda: np.cumsum(ones)) for _ in range(20))
+    monitor = Monitor(signals=names)
     halves = []
     for half in (range(steps // 2), range(steps // 2, steps)):
         began = time.perf_counter()
         for step in half:
-            monitor.step(step, table[step])
+            monitor.step(step, dict(zip(names, table[step], strict=True)))
         halves.append((time.perf_counter() - began) / len(half))
-    monitor = Monitor()
-    tracemalloc.start()
-    sizes = []
-    for step in range(min(steps, 4000)):
-        monitor.step(step, table[step])
-        if step + 1 in (1000, 4000):
-            sizes.append(tracemalloc.get_traced_memory()[0] / 1e6)
-    tracemalloc.stop()
+    mean = sum(halves) / 2
+    sizes = _sizes(names, table[:4000])
     return {
         "signals": signals,
-        "steps": steps,
-        "ms a step": 1000 * sum(halves) / 2,
-        "ms a step, second half": 1000 * halves[1],
-        "in cumsum(1e6)": sum(halves) / 2 / yardstick,
-        "yardstick ms": 1000 * yardstick,
-        "seconds for 100,000 steps": 1e5 * sum(halves) / 2,
+        "ms a step": 1000 * mean,
+        "ms a step in the second half": 1000 * halves[1],
+        "steps in one np.cumsum(1e6)": yardstick / mean,
+        "seconds for 100,000 steps": 1e5 * mean,
         "MB after 1000 steps": sizes[0],
-        "MB after 4000 steps": sizes[-1],
+        "MB after 4000 steps": sizes[1],
     }
 
 
-def _seconds(call: Any) -> float:
+def _sizes(names: list[str], table: list[list[float]]) -> list[float]:
+    """Memory of a monitor after 1000 and after 4000 steps."""
+    monitor = Monitor(signals=names)
+    tracemalloc.start()
+    sizes = []
+    for step, row in enumerate(table):
+        monitor.step(step, dict(zip(names, row, strict=True)))
+        if step + 1 in (1000, 4000):
+            sizes.append(tracemalloc.get_traced_memory()[0] / 1e6)
+    tracemalloc.stop()
+    return sizes
+
+
+def _seconds(call: Callable[[], Any]) -> float:
     began = time.perf_counter()
     call()
     return time.perf_counter() - began

@@ -103,9 +103,9 @@ def _semi_real(result: Result, draws: int) -> str:
         blocks of {BLOCK}. Thresholds come from one half of the repositories, all else from the other half,
         both ways, pooled; {draws} curves a cell. Repositories count alike, however many logs they have;
         the errors do not know how few they are."""
-    after = """The ideal observer knows the mean and the noise of every step: no detector can be much faster
-        at the same rate. The blocks keep no slow wander, so real runs alarm more often than these curves: see
-        the real logs below."""
+    after = """The ideal observer knows mean and noise of every step: no detector can be much faster at the
+        same rate. The blocks keep no slow wander, so real runs alarm more often than these curves: see the
+        real logs below."""
     return f"{_prose(before)}\n\n{_both(result)}\n{_prose(after)}\n"
 
 
@@ -140,6 +140,13 @@ def _nulls(result: Result, draws: int) -> str:
         for name, found in result.items()
     ]
     return f"{_prose(before)}\n\n{_table(['method', *FAMILIES], rows)}"
+
+
+def _together(result: Result, draws: int) -> str:
+    before = """The monitor with ten signals at once, all of the same kind of noise and independent: false
+        alarms per 1000 steps of the run, all signals together, at its budget of 1."""
+    rows = [["**Foreshock monitor**", *(_rate(pair) for pair in result.values())]]
+    return f"{_prose(before)}\n\n{_table(['', *result], rows)}"
 
 
 def _real(result: Result, draws: int) -> str:
@@ -225,6 +232,7 @@ SECTIONS = {
     "synthetic": ("A harder synthetic family", _synthetic),
     "known": ("Where the noise is known", _known),
     "nulls": ("False alarms by family", _nulls),
+    "together": ("Ten signals under one budget", _together),
     "real": ("Real logs", _real),
     "lab": ("Runs of the lab", _lab),
     "figure": ("The synthetic figure", _figure),

@@ -16,7 +16,7 @@ from foreshock.run import FloatArray
 
 DELTAS = (1e-6, 1e-4, 0.002, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.999)
 BASELINE = 30  # rows whose noise is ADWIN's unit
-SLOW = 20  # curves that a tool in another process is given
+SLOW = 12  # curves that a tool in another process is given
 
 
 def river_methods() -> list[Method]:
