@@ -41,7 +41,6 @@ _HAZARD = 1 / 200  # of a change, per row
 _RECENT = 12  # rows within which the stretch must have begun
 _BEFORE = 20
 _PRIOR = 0.05  # rows that the prior of a new stretch counts for
-_TAILS = 8.0  # degrees of freedom of the predictions
 _MOST = 40.0  # log odds
 _LENGTHS = np.arange(1, _LONGEST + 1)
 
@@ -98,8 +97,9 @@ def judge(own: Own, seen: Seen) -> tuple[Own, Verdict]:
     widened = np.sqrt(np.maximum((1 + state.phi) / (1 - state.phi), 1.0))[:, None]
     weight = _LENGTHS + _PRIOR
     mean = (_LENGTHS * before_now + _PRIOR * usual) / weight
-    predicted = _log_t(mean, widened * (1 + 1 / weight))
-    surprise = _log_t(usual, widened * (1 + 1 / _PRIOR))[:, 0]
+    dof = (1 / (1 / (4 + 6 / state.tails) + 1 / np.maximum(state.dof, 1.0)))[:, None]
+    predicted = _log_t(mean, widened * (1 + 1 / weight), dof)
+    surprise = _log_t(usual, widened * (1 + 1 / _PRIOR), dof)[:, 0]
     log_p = np.where(own.begun[:, None], own.log_p, np.where(_LENGTHS == held[:, None], 0.0, -np.inf))
     grown = log_p + predicted + np.log1p(-_HAZARD)
     new = np.empty_like(log_p)
@@ -119,6 +119,6 @@ def judge(own: Own, seen: Seen) -> tuple[Own, Verdict]:
     return Own(log_p, own.begun | ready), Verdict(score, rows)
 
 
-def _log_t(mean: FloatArray, variance: FloatArray) -> FloatArray:
+def _log_t(mean: FloatArray, variance: FloatArray, dof: FloatArray) -> FloatArray:
     """Log density of 0, up to a constant, under Student's t around a mean."""
-    return -(_TAILS + 1) / 2 * np.log1p(mean**2 / variance / _TAILS) - 0.5 * np.log(variance)
+    return -(dof + 1) / 2 * np.log1p(mean**2 / variance / dof) - 0.5 * np.log(variance)

@@ -12,6 +12,7 @@ from foreshock.detect import bocpd, joint, noise, peak, spike, stall
 from foreshock.detect._certain import Certain, standing
 from foreshock.detect._channels import Channel, channels
 from foreshock.detect._event import Event, Facts
+from foreshock.detect._proofs import Proofs
 from foreshock.detect._records import Alarm
 from foreshock.detect._state import joined
 from foreshock.detect._verdict import Verdict
@@ -39,23 +40,30 @@ class Monitor:
 
     Args:
         budget: false alarms per 1000 steps of the whole run, all signals together.
-        facts: of the run: "prompts_per_step" and "group_size" turn the logged spread of rewards into known
-            noise.
+        mode: "calibrated" for evidence whose rate of false alarms was measured, "guaranteed" for bounds that
+            a theorem holds for (see `guarantee`; only for the reward, if its range is known, and the pass
+            rate).
+        facts: of the run: "prompts_per_step" turns the logged spread of rewards into known noise;
+            "reward_range", two numbers, is what a guarantee needs.
         signals: names to watch; default: those that `_watched` lists.
 
     Raises:
-        ValueError: the budget is not between 0.001 and 100.
+        ValueError: the budget is not between 0.001 and 100, there is no such mode, or the range is empty.
     """
 
     def __init__(
         self,
         *,
         budget: float = 1.0,
+        mode: str = "calibrated",
         facts: Mapping[str, Any] | None = None,
         signals: Collection[str] = (),
     ) -> None:
         if not 0.001 <= budget <= 100:
             raise ValueError(f"a budget of {budget} false alarms per 1000 steps: it must be 0.001 to 100")
+        if mode not in ("calibrated", "guaranteed"):
+            raise ValueError(f"no mode {mode!r}; there are calibrated and guaranteed")
+        self._proofs = Proofs(budget, facts or {}) if mode == "guaranteed" else None
         self._budget, self._facts, self._asked = budget, dict(facts or {}), frozenset(signals)
         self._rows: dict[str, int] = {}
         self._names: list[str] = []
@@ -106,10 +114,15 @@ class Monitor:
             return []
         self._noise, seen = noise.step(self._noise, x, self._known(values))
         self._remember(step, raw, x, seen)
-        verdicts = self._judge(seen)
         said = self._progress(step, seen)
-        said += self._openings(step, verdicts, seen)
+        if self._proofs is None:
+            said += self._openings(step, self._judge(seen), seen)
+        else:
+            for row, rows, sentence, rate in self._proofs.step(self._names, raw):
+                said += self._proven(step, row, rows, sentence, rate)
         still = self._channels["stuck"]
+        if self._proofs is not None:  # what repeats by chance is an estimate
+            still = still._replace(thresholds=np.full(len(still.thresholds), np.inf))
         return said + self._certain.step(step, raw, logged, self._steps, self._names, still)
 
     def arrived(self, when: float) -> None:
@@ -253,6 +266,14 @@ class Monitor:
         self._events[row, sign] = event
         return first
 
+    def _proven(self, step: int, row: int, rows: int, sentence: str, rate: float) -> list[Alarm]:
+        """A bound was passed: a new event, unless one lasts."""
+        if (row, 1.0) in self._events:
+            return []
+        event = Event(self._names[row], self._how[row], 1.0, step, rate, {"guarantee": sentence})
+        self._events[row, 1.0] = event
+        return [event.open(step, rows, self._of(row))]
+
     def _recent(self, step: int) -> Event | None:
         """The last event that another signal's alarm belongs to."""
         recent = [event for event in self._events.values() if step - event.opened <= _JOINS]
@@ -270,6 +291,8 @@ class Monitor:
             if event.over:
                 del self._events[row, sign]
                 self._forgive(row, sign)
+                if self._proofs is not None:
+                    self._proofs.again(self._names[row])
         return said
 
     def _forgive(self, row: int, sign: float) -> None:

@@ -30,16 +30,16 @@ _LAGS = 5
 _MAD = 1.4826
 _P90 = 1.6449  # of the size of a standard normal
 _CLIP, _CLIP_TAILS = 3.0, 8.0  # standard deviations of a difference
-_STEEP, _STEEP_ROWS, _SLOPE_ROWS = 0.5, 4, 12  # size of a steep local mean; rows on each side of means
+_STEEP, _STEEP_ROWS, _SLOPE_ROWS = 0.5, 4, 20  # size of a steep local mean; rows on each side of means
 _CLIPPED = 1.03  # variance lost by clipping normal differences at 3
 _PRIOR_PHI, _ROWS_PHI = 0.15, 20  # what is usual, and how many rows that counts for
-_PRIOR_TAILS, _ROWS_TAILS = 0.6, 40
+_PRIOR_TAILS, _ROWS_TAILS = 1.0, 40
 _ROWS_KNOWN = 40  # that a logged within-batch spread counts for
 _ROWS_WANDER = 12
 _BLOCKS = (8, 16)
 _SLOPE = 48  # rows of the slope
 _EARLY, _EVERY = 40, 4  # rows that are all estimated at; from then on every 4th is
-_SLOW, _FREE = 0.5, 0.1  # `slowness` grows by this with the autocorrelation above that
+_FREE, _SLOW, _SLOWER = 0.1, 0.5, 1.6  # autocorrelation from which on `slowness` grows, and how
 _MEMORY = 600  # rows over which autocorrelation and tails are averaged in a long run
 
 
@@ -89,7 +89,8 @@ def _taken(state: State, rows: IntArray) -> State:
 
 def slowness(seen: Seen) -> FloatArray:
     """By how much evidence is discounted for its estimate of the autocorrelation, (k,), at least 1."""
-    return 1 + _SLOW * np.maximum(seen.noise.phi - _FREE, 0.0)
+    slow = np.maximum(seen.noise.phi - _FREE, 0.0)
+    return 1 + _SLOW * slow + _SLOWER * slow**2
 
 
 def start(k: int) -> State:
