@@ -38,7 +38,7 @@ class Table:
         self, steps: IntArray, columns: Mapping[str, FloatArray], nan: Mapping[str, BoolArray]
     ) -> None:
         self.steps = steps
-        self._columns = {name: columns[name] for name in sorted(columns)}
+        self._columns = {name: columns[name] for name in sorted(columns, key=_place)}
         self._nan = {name: nan[name] for name in sorted(nan)}
 
     @classmethod
@@ -127,3 +127,8 @@ class Table:
     def _mask(self, name: str) -> BoolArray:
         mask = self._nan.get(name)
         return np.zeros(len(self), dtype=np.bool_) if mask is None else mask
+
+
+def _place(name: str) -> tuple[bool, bool, str]:
+    """The order of names: reward, length, then the others, whatever order they were logged in."""
+    return name != "reward_mean", name != "response_length_mean", name
