@@ -80,7 +80,8 @@ class _Page:
 
     def line(self, text: str, style: str = "") -> None:
         """One line, cut where it is too long."""
-        shown = Text(self._clean(text), style=style, no_wrap=True)
+        indent = text[: len(text) - len(text.lstrip(" "))]
+        shown = Text(indent + self._clean(text), style=style, no_wrap=True)
         shown.truncate(self._width, overflow="ellipsis" if not self._ascii else "crop")
         self._parts.append(shown)
         self.rows += 1
@@ -159,8 +160,8 @@ class _Page:
 def _headline(state: WatchState) -> str:
     if state.run is None:
         return state.source
-    framework = f"  {state.run.framework}" if state.run.framework else ""
-    return f"{state.run.id}{framework}" + ("  (ended)" if state.done else "")
+    framework = f" | {state.run.framework}" if state.run.framework else ""
+    return f"{state.run.id}{framework}" + (" | ended" if state.done else "")
 
 
 def _pace(state: WatchState) -> str:

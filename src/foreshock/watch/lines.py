@@ -68,10 +68,10 @@ class Wording:
         self._last: dict[str, str] = {}
 
     def line(self, alarm: Alarm) -> str:
-        """When, what kind of message, how grave, and the sentence; the next after that of the same event."""
+        """When, what kind of message, how grave, and the sentence; of more evidence only the new piece."""
         text = alarm.text
         if alarm.state == "update" and self._last.get(alarm.id) == text and alarm.evidence:
-            text = f"also, with the alarm of step {alarm.opened}: {alarm.evidence[-1]}"
+            text = f"also: {alarm.evidence[-1]}"
         self._last[alarm.id] = alarm.text
         if alarm.state == "closed":
             del self._last[alarm.id]

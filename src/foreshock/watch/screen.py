@@ -46,7 +46,7 @@ class Screen:
 
     def tell(self, alarm: Alarm, run: RunContext) -> None:
         """Keep the message for the lower part, and for what stays when the view is left."""
-        line = (self._words.line(alarm), COLOURS.get(alarm.severity, ""))
+        line = (self._words.line(alarm), COLOURS.get(alarm.severity, "") if alarm.state == "open" else "")
         self._messages.append(line)
         self._alarms.append(line)
         self._told += 1
