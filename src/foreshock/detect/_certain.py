@@ -19,6 +19,7 @@ from foreshock.run import FloatArray, IntArray
 _KINDS = ("non_finite", "flat_line", "saturation")
 _SATURATED = 0.98  # of the value at which a signal is full
 _FULL_ROWS = 3
+_OVER = 10  # rows without it after which such an event is over
 _SEVERE = ("reward_mean", "grad_norm", "loss")
 
 
@@ -28,7 +29,11 @@ class Certain:
     def __init__(self) -> None:
         self._stuck, self._nan = stuck.start(0), non_finite.start(0)
         self._full = np.zeros(0, dtype=np.int64)
-        self._most, self._least = np.zeros(0), np.zeros(0)
+        self._seen, self._hits = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        self._most, self._best = np.zeros(0), np.zeros(0)
+        self._up = np.zeros(0)
+        self._still = np.zeros(0, dtype=bool)
+        self._without = np.zeros((0, len(_KINDS)), dtype=np.int64)
         self._held = np.zeros((0, len(_KINDS)), dtype=bool)
         self.open: dict[tuple[int, str], Alarm] = {}
 
@@ -36,9 +41,14 @@ class Certain:
         """Make room for more signals."""
         k = len(how)
         self._stuck, self._nan = joined(self._stuck, stuck.start(k)), joined(self._nan, non_finite.start(k))
-        self._full = np.append(self._full, np.zeros(k, dtype=np.int64))
+        none = np.zeros(k, dtype=np.int64)
+        self._full, self._seen = np.append(self._full, none), np.append(self._seen, none)
+        self._hits = np.append(self._hits, none)
         limits = [_SATURATED * one.full if one.full is not None else np.inf for one in how]
-        self._most, self._least = np.append(self._most, limits), np.append(self._least, np.full(k, np.inf))
+        self._most, self._best = np.append(self._most, limits), np.append(self._best, np.full(k, -np.inf))
+        self._up = np.append(self._up, [{"down": 1.0, "up": -1.0, "both": np.nan}[one.bad] for one in how])
+        self._still = np.append(self._still, [one.still for one in how])
+        self._without = np.concatenate([self._without, np.zeros((k, len(_KINDS)), dtype=np.int64)])
         self._held = np.concatenate([self._held, np.zeros((k, len(_KINDS)), dtype=bool)])
 
     def step(
@@ -65,10 +75,18 @@ class Certain:
         finite = np.isfinite(raw)
         at_most = finite & (raw >= self._most)
         self._full = np.where(at_most, self._full + 1, np.where(finite, 0, self._full))
-        self._least = np.fmin(self._least, np.where(finite, raw, np.nan))
-        resting = np.isfinite(self._most) & (raw <= self._least)  # a share of bad things at its lowest
-        flat = (still.score >= channel.thresholds) & ~resting & ~at_most
-        now = np.stack([bad.rows > 0, flat, self._full >= _FULL_ROWS], axis=1)
+        self._seen, self._hits = self._seen + finite, self._hits + at_most
+        # A share of few groups often is 1 by chance: at that rate so many in a row must be rare.
+        usual = (self._hits - self._full + 1) / (self._seen - self._full + 2)
+        full = -self._full * np.log10(usual)
+        self._best = np.fmax(self._best, np.where(finite, raw * self._up, np.nan))
+        # Standing still at the best value so far is where a good run ends.
+        flat = self._still & (still.score >= channel.thresholds) & ~(raw * self._up >= self._best)
+        at_limit = at_most & (full >= channel.thresholds) & (self._full >= _FULL_ROWS)
+        true = np.stack([bad.rows > 0, flat, at_limit], axis=1)
+        self._without = np.where(true, 0, self._without + logged[:, None])
+        over = self._without >= np.where(np.arange(len(_KINDS)) == 0, 1, _OVER)
+        now = true | (self._held & ~over)
         changed = (now != self._held) & logged[:, None]
         if not changed.any():
             return []
@@ -77,9 +95,10 @@ class Certain:
         for row, place in np.argwhere(changed).tolist():
             key = (row, _KINDS[place])
             if now[row, place]:
-                back = {"non_finite": 1, "flat_line": int(still.rows[row]), "saturation": _FULL_ROWS}[key[1]]
+                back = (1, int(still.rows[row]), int(self._full[row]))[place]
                 onset = int(steps[row, -min(back, WINDOW)]) if back > 1 else step
-                rate = channel.rate(row, float(still.score[row])) if key[1] == "flat_line" else None
+                score = (None, float(still.score[row]), float(full[row]))[place]
+                rate = None if score is None else channel.rate(row, score)
                 self.open[key] = _alarm(names[row], key[1], step, onset, float(raw[row]), rate)
                 said.append(self.open[key])
             else:

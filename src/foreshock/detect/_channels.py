@@ -9,6 +9,7 @@ import numpy as np
 
 from foreshock.detect._watched import Watched
 from foreshock.detect.calibration import rate_at, score_at
+from foreshock.detect.noise import BoolArray
 from foreshock.run import FloatArray, IntArray
 
 _SPLIT = {
@@ -34,6 +35,7 @@ class Channel(NamedTuple):
         signs: (c,) +1 where down is bad, -1 where up is.
         shares: (c,) of the budget of the whole run.
         thresholds: (c,) scores from which it speaks.
+        patient: (c,) whether a single row says nothing.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Channel(NamedTuple):
     signs: FloatArray
     shares: FloatArray
     thresholds: FloatArray
+    patient: BoolArray
 
     def rate(self, place: int, score: float) -> float:
         """The budget of the whole run, per 1000 steps, at which one channel would still speak at a score."""
@@ -69,16 +72,19 @@ def channels(names: Sequence[str], how: Sequence[Watched], budget: float) -> dic
             for sign in signs[: 1 if kind == "stuck" else 2]:
                 many = 1 if kind == "stuck" else len(signs)
                 rows[kind].append((row, sign, share * part / many))
-    return {kind: _channel(kind, listed, budget) for kind, listed in rows.items()}
+    patient = np.array([one.patient for one in how])
+    return {kind: _channel(kind, listed, budget, patient) for kind, listed in rows.items()}
 
 
-def _channel(kind: str, listed: list[tuple[int, float, float]], budget: float) -> Channel:
+def _channel(kind: str, listed: list[tuple[int, float, float]], budget: float, patient: BoolArray) -> Channel:
+    signals = np.array([row for row, _, _ in listed], dtype=np.int64)
     shares = np.array([share for _, _, share in listed])
     at = [np.log10(1000 / (budget * s)) if kind == "stuck" else score_at(kind, budget * s) for s in shares]
     return Channel(
         kind,
-        np.array([row for row, _, _ in listed], dtype=np.int64),
+        signals,
         np.array([sign for _, sign, _ in listed]),
         shares,
         np.array(at),
+        patient[signals],
     )

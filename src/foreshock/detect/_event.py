@@ -65,6 +65,7 @@ class Event:
     rows: int = 0
     said: Alarm | None = None
     over: str = ""
+    settled: bool = False  # over, as the new level has become the usual one
 
     def open(self, step: int, rows: int, facts: Facts) -> Alarm:
         """The first message; the detector puts the onset `rows` rows back."""
@@ -89,7 +90,7 @@ class Event:
         if self._back(facts, since):
             self.over = "the level is back"
         elif self.rows >= _SETTLED:
-            self.over = "the new level has become the usual one"
+            self.over, self.settled = "the new level has become the usual one", True
         if self.over:
             kind = "spike" if self.over == "the level is back" and since <= 4 else said.kind
             alarm = replace(said, state="closed", step=step, kind=kind)

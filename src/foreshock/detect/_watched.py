@@ -22,7 +22,9 @@ class Watched:
         unit: where the logarithmic scale begins; 0 for none.
         spikes: whether a single value far off is worth an alarm.
         full: the value at which it is saturated, if that is bad.
+        still: whether it is bad if it no longer moves, other than at its best so far.
         primary: whether a change of it is trouble by itself.
+        patient: whether a single value far off says nothing, as healthy runs have them.
     """
 
     bad: str
@@ -31,17 +33,18 @@ class Watched:
     unit: float = 0.0
     spikes: bool = False
     full: float | None = None
+    still: bool = False
     primary: bool = False
+    patient: bool = False
 
     def scaled(self, value: float) -> float:
         """The value on the scale that it is watched on."""
         return math.asinh(value / self.unit) if self.unit and math.isfinite(value) else value
 
 
-_REWARD = Watched("down", drifts=False, share=8, spikes=True, primary=True)
+_REWARD = Watched("down", drifts=False, share=8, spikes=True, still=True, primary=True)
 _SCORE = Watched("down", drifts=False, share=2, primary=True)
 _PART = Watched("down", drifts=False, share=1)
-_GROWS = Watched("up", drifts=True, share=1, unit=1e-3, spikes=True)
 _SHARE = Watched("up", drifts=True, share=1, full=1.0)
 
 WATCHED = {
@@ -49,10 +52,10 @@ WATCHED = {
     "pass_rate": _SCORE,
     "eval_score": _SCORE,
     "reward_component_mean": _PART,
-    "response_length_mean": Watched("both", drifts=True, share=2),
-    "entropy": Watched("both", drifts=True, share=1),
-    "kl_ref": _GROWS,
-    "grad_norm": _GROWS,
+    "response_length_mean": Watched("both", drifts=True, share=2, still=True),
+    "entropy": Watched("both", drifts=True, share=1, still=True),
+    "kl_ref": Watched("up", drifts=True, share=1, unit=1e-5, patient=True),
+    "grad_norm": Watched("up", drifts=True, share=1, unit=1e-3, patient=True),
     "clip_ratio": Watched("up", drifts=True, share=0.5),
     "approx_kl_update": Watched("up", drifts=True, share=0.5, unit=1e-4),
     "truncation_ratio": _SHARE,

@@ -35,7 +35,7 @@ from foreshock.detect._verdict import NONE, Verdict, silent
 from foreshock.detect.noise import Seen
 from foreshock.run import FloatArray
 
-HOLD = 12
+HOLD = 8
 _LONGEST = 60  # rows of a stretch that are told apart
 _HAZARD = 1 / 200  # of a change, per row
 _RECENT = 12  # rows within which the stretch must have begun

@@ -13,7 +13,7 @@ import numpy as np
 
 from foreshock.detect import bocpd, scan
 from foreshock.detect._verdict import Verdict
-from foreshock.detect.noise import Seen, slowness
+from foreshock.detect.noise import BoolArray, Seen, slowness
 
 _WEIGHT = 0.3
 _LEAST = -2.0  # odds below count as these
@@ -29,7 +29,7 @@ def judge(own: bocpd.Own, seen: Seen) -> tuple[bocpd.Own, Verdict]:
     return own, Verdict(score / slowness(seen), scanned.rows)
 
 
-def judge_steady(seen: Seen) -> Verdict:
-    """The scan alone, safe under drifts."""
-    scanned = scan.judge(seen, steady=True)
+def judge_steady(seen: Seen, patient: BoolArray | None = None) -> Verdict:
+    """The scan alone, safe under drifts; a single row of a `patient` signal says nothing."""
+    scanned = scan.judge(seen, steady=True, patient=patient)
     return Verdict(scanned.score / slowness(seen), scanned.rows)

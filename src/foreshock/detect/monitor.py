@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -21,6 +22,8 @@ from foreshock.detect.noise import WINDOW, Seen
 from foreshock.run import FloatArray
 
 _JOINS = 30  # steps after an alarm within which another signal's belongs to it
+_SAME = 5  # steps between two onsets that may be one
+_PAST = 20  # onsets that are remembered of each signal
 _START = 5  # rows of the level that a run starts from
 _LEVEL = 20  # rows of the best level
 
@@ -76,6 +79,7 @@ class Monitor:
         self._certain = Certain()
         self._armed: dict[str, noise.BoolArray] = {}
         self._events: dict[tuple[int, float], Event] = {}
+        self._past: dict[tuple[int, float], deque[int]] = {}
         self._pace = stall.start()
         self._stalled: Alarm | None = None
         self._last = 0
@@ -89,15 +93,25 @@ class Monitor:
             sorted([*lasting, *self._certain.open.values(), *stalled], key=lambda alarm: alarm.opened)
         )
 
-    def step(self, step: int, values: Mapping[str, float], nan: Collection[str] = ()) -> list[Alarm]:
+    def step(
+        self, step: int, values: Mapping[str, float], nan: Collection[str] = (), *, planned: bool = False
+    ) -> list[Alarm]:
         """Take in one finished row; returns what is new after it.
 
         Args:
             step: larger than any before.
             values: by canonical or original name; a name that is absent was not logged.
             nan: names that were logged as NaN.
+            planned: whether the task changes at this step by plan (a curriculum): what was before is then
+                no measure of what comes.
         """
         self._last = step
+        if planned:
+            self._noise = self._noise._replace(rows=np.zeros_like(self._noise.rows))
+            self._odds, self._peak = (
+                bocpd.start_own(len(self._odds.log_p)),
+                peak.start_own(len(self._peak.peak)),
+            )
         self._admit(values)
         count = len(self._names)
         raw = np.full(count, np.nan)
@@ -224,7 +238,7 @@ class Monitor:
         self._peak, patient = peak.judge(self._peak, turned["peak"])
         return {
             "joint": both,
-            "steady": joint.judge_steady(turned["steady"]),
+            "steady": joint.judge_steady(turned["steady"], self._channels["steady"].patient),
             "peak": patient,
             "spike": spike.judge(turned["spike"]),
         }
@@ -260,7 +274,9 @@ class Monitor:
         event = Event(name, how, sign, step, channel.rate(place, score))
         event.evidence[kind] = channel.sentence(score)
         first = event.open(step, rows, self._of(row))
-        joined = None if how.primary else self._recent(step)
+        if any(abs(first.onset - onset) <= _SAME for onset in self._past.get((row, sign), ())):
+            return None  # it is over and was told; the last of it has only now left the windows
+        joined = None if how.primary else self._belongs(first)
         if joined is not None:
             return joined.attached(step, first.text, name)
         self._events[row, sign] = event
@@ -274,10 +290,15 @@ class Monitor:
         self._events[row, 1.0] = event
         return [event.open(step, rows, self._of(row))]
 
-    def _recent(self, step: int) -> Event | None:
-        """The last event that another signal's alarm belongs to."""
-        recent = [event for event in self._events.values() if step - event.opened <= _JOINS]
-        return max(recent, key=lambda event: event.opened, default=None)
+    def _belongs(self, alarm: Alarm) -> Event | None:
+        """The last event that another signal's alarm belongs to: it began with it, or shortly before."""
+        near = [
+            event
+            for event in self._events.values()
+            if event.said is not None
+            and (alarm.step - event.opened <= _JOINS or abs(event.said.onset - alarm.onset) <= _SAME)
+        ]
+        return max(near, key=lambda event: event.opened, default=None)
 
     def _progress(self, step: int, seen: Seen) -> list[Alarm]:
         """Updates and ends of the events that last."""
@@ -290,6 +311,11 @@ class Monitor:
                 said.append(alarm)
             if event.over:
                 del self._events[row, sign]
+                if event.said is not None:
+                    self._past.setdefault((row, sign), deque(maxlen=_PAST)).append(event.said.onset)
+                    if event.settled:
+                        since = int((self._steps[row] >= event.said.onset).sum())
+                        self._noise = noise.forget(self._noise, row, since)
                 self._forgive(row, sign)
                 if self._proofs is not None:
                     self._proofs.again(self._names[row])

@@ -25,10 +25,12 @@ BoolArray = npt.NDArray[np.bool_]
 
 WINDOW = 160  # rows that are remembered
 FEWEST = 6  # rows before which nothing is known
+_SKIPPED = 4  # newest rows that are left out
 _RECENT = 80  # differences that the scatter is taken from: it drifts
 _LAGS = 5
 _MAD = 1.4826
 _P90 = 1.6449  # of the size of a standard normal
+_ROUNDING = 1e-12
 _CLIP, _CLIP_TAILS = 3.0, 8.0  # standard deviations of a difference
 _STEEP, _STEEP_ROWS, _SLOPE_ROWS = 0.5, 4, 20  # size of a steep local mean; rows on each side of means
 _CLIPPED = 1.03  # variance lost by clipping normal differences at 3
@@ -39,7 +41,7 @@ _ROWS_WANDER = 12
 _BLOCKS = (8, 16)
 _SLOPE = 48  # rows of the slope
 _EARLY, _EVERY = 40, 4  # rows that are all estimated at; from then on every 4th is
-_FREE, _SLOW, _SLOWER = 0.1, 0.5, 1.6  # autocorrelation from which on `slowness` grows, and how
+_FREE, _SLOW, _SLOWER = 0.15, 0.5, 2.2  # autocorrelation from which on `slowness` grows, and how
 _MEMORY = 600  # rows over which autocorrelation and tails are averaged in a long run
 
 
@@ -88,8 +90,9 @@ def _taken(state: State, rows: IntArray) -> State:
 
 
 def slowness(seen: Seen) -> FloatArray:
-    """By how much evidence is discounted for its estimate of the autocorrelation, (k,), at least 1."""
-    slow = np.maximum(seen.noise.phi - _FREE, 0.0)
+    """By how much evidence is discounted for autocorrelation, and for how little is known of it, (k,)."""
+    state = seen.noise
+    slow = np.maximum(state.phi + 1 / np.sqrt(np.maximum(state.rows, 1)) - _FREE, 0.0)
     return 1 + _SLOW * slow + _SLOWER * slow**2
 
 
@@ -106,6 +109,13 @@ def start(k: int) -> State:
         np.zeros(k, dtype=np.int64),
         np.zeros(k),
     )
+
+
+def forget(state: State, row: int, kept: int) -> State:
+    """The state as if one signal had begun `kept` rows ago; what its scatter was is still known."""
+    rows = state.rows.copy()
+    rows[row] = min(int(rows[row]), kept)
+    return state._replace(rows=rows)
 
 
 def step(state: State, x: FloatArray, known: FloatArray | None = None) -> tuple[State, Seen]:
@@ -133,7 +143,9 @@ def step(state: State, x: FloatArray, known: FloatArray | None = None) -> tuple[
 
 def _estimated(state: State, rows: IntArray, length: int, known: FloatArray | None) -> State:
     """The state with a new estimate for some signals that all have `length` values in their window."""
-    values = state.window[rows, WINDOW - length :]
+    skipped = min(_SKIPPED, length // 8)  # or a fall would widen what it is measured in
+    values = state.window[rows, WINDOW - length : WINDOW - skipped]
+    length -= skipped
     moves = np.diff(values, axis=1)
     recent = min(length - 1, _RECENT)
     middle, unit = _robust(moves[:, -recent:])
@@ -152,6 +164,7 @@ def _estimated(state: State, rows: IntArray, length: int, known: FloatArray | No
         mixed = (dof * variance + _ROWS_KNOWN * np.where(given, of_batch, 0.0) ** 2) / (dof + _ROWS_KNOWN)
         variance, dof = np.where(given, mixed, variance), np.where(given, dof + _ROWS_KNOWN, dof)
     sd = np.sqrt(variance)
+    sd[sd <= _ROUNDING * np.abs(values).max(1)] = 0.0  # the last digits of a double are no scatter
     new = {
         "sd": sd,
         "phi": phi,

@@ -39,13 +39,13 @@ from foreshock.detect._verdict import NONE, Verdict, silent
 from foreshock.detect.noise import WINDOW, Seen
 from foreshock.run import FloatArray, IntArray
 
-HOLD = 12  # rows before which nothing is said
+HOLD = 8  # rows before which nothing is said
 _AFTER, _AFTER_STEADY = (1, 2, 3, 5, 8, 12, 20, 32), (1, 2, 3, 5, 8)
 _BEFORE, _BEFORE_STEADY = (8, 16, 32, 64), (16, 32)
 _CLIP = 4.0  # standard deviations from the recent median
 _MIDDLE = 20  # rows of that median
 _MOST = 1e6  # standard errors
-_FEW = 8  # moves below which a signal stands still, and only ranks speak
+FEW = 8  # moves below which a signal stands still, and only ranks speak
 _PHI = np.linspace(-0.3, 0.95, 126)
 
 
@@ -83,8 +83,14 @@ def step(state: noise.State, x: FloatArray, steady: bool = False) -> tuple[noise
     return state, judge(seen, steady)
 
 
-def judge(seen: Seen, steady: bool = False) -> Verdict:
-    """The greatest difference over all pairs of windows, as a standard normal deviate."""
+def judge(seen: Seen, steady: bool = False, patient: noise.BoolArray | None = None) -> Verdict:
+    """The greatest difference over all pairs of windows, as a standard normal deviate.
+
+    Args:
+        seen: what there is to see.
+        steady: whether the signals may drift.
+        patient: (k,) signals of which a single row says nothing.
+    """
     state, k = seen.noise, len(seen.fresh)
     pairs = pairs_of(steady)
     spoken = seen.fresh & (state.rows >= max(HOLD, int(pairs.need.min())))
@@ -93,6 +99,8 @@ def judge(seen: Seen, steady: bool = False) -> Verdict:
     z = _differences(state, pairs)
     if state.rows.min() < WINDOW:
         z[pairs.need > state.rows[:, None]] = NONE
+    if patient is not None:
+        z[patient, : pairs.groups[1]] = NONE
     best = np.maximum.reduceat(z, pairs.groups, axis=1)
     wander = np.ones((k, len(pairs.after)))
     wander[:, pairs.after >= 5], wander[:, pairs.after >= 12] = state.wander[:, :1], state.wander[:, 1:]
@@ -100,7 +108,7 @@ def judge(seen: Seen, steady: bool = False) -> Verdict:
     dof = 1 / (1 / tails + 1 / np.maximum(state.dof, 1.0)[:, None])
     score = np.where(np.isfinite(best), normal(np.maximum(best, -_MOST) / wander, dof), NONE).max(1)
     rows = pairs.rows[z.argmax(1)]
-    still = state.moved < _FEW
+    still = state.moved < FEW
     if still.any():
         score[still], rows[still] = _by_rank(state.window[still], state.rows[still])
     return Verdict(np.where(spoken, score, NONE), np.where(spoken, rows, 0))

@@ -24,7 +24,7 @@ import numpy as np
 from foreshock.detect import noise
 from foreshock.detect._verdict import NONE, Verdict, silent
 from foreshock.detect.noise import Seen
-from foreshock.detect.scan import HOLD, normal
+from foreshock.detect.scan import FEW, HOLD, normal
 from foreshock.run import FloatArray
 
 _BEFORE = 30
@@ -45,7 +45,7 @@ def step(state: noise.State, x: FloatArray) -> tuple[noise.State, Verdict]:
 def judge(seen: Seen) -> Verdict:
     """Normal deviate of the newest value."""
     state = seen.noise
-    ready = seen.fresh & (state.rows > HOLD) & (state.sd > 0)
+    ready = seen.fresh & (state.rows > HOLD) & (state.sd > 0) & (state.moved >= FEW)
     if not ready.any():
         return silent(len(ready))
     shortest = int(state.rows[ready].min()) - 1
