@@ -109,7 +109,8 @@ def judge(own: Own, seen: Seen) -> tuple[Own, Verdict]:
     new -= np.logaddexp.reduce(new, axis=1)[:, None]
     lengths = np.arange(1, _RECENT + 1)
     level = sums[:, 1 : _RECENT + 1] / lengths
-    earlier = (sums[:, 1 + _BEFORE : _RECENT + 1 + _BEFORE] - sums[:, 1 : _RECENT + 1]) / _BEFORE
+    before = np.clip(state.rows[:, None] - lengths, 1, _BEFORE)
+    earlier = (np.take_along_axis(sums, lengths + before, axis=1) - sums[:, 1 : _RECENT + 1]) / before
     lower = (level < earlier) & (lengths + HOLD <= state.rows[:, None])
     yes = np.exp(np.where(lower, new[:, :_RECENT], -np.inf))
     odds = np.log(np.maximum(yes.sum(1), 1e-18)) - np.log(np.maximum(1 - yes.sum(1), 1e-18))
