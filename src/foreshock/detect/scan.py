@@ -150,10 +150,10 @@ def _by_rank(window: FloatArray, count: IntArray) -> tuple[FloatArray, IntArray]
     """
     score, rows = np.full(len(window), NONE), np.zeros(len(window), dtype=np.int64)
     for after in (2, 3, 4):
-        before = np.minimum(count, WINDOW) - after
+        before = np.maximum(np.minimum(count, WINDOW) - after, 0)
         held = np.arange(WINDOW - after) >= WINDOW - after - before[:, None]
         lowest = np.where(held, window[:, : WINDOW - after], np.inf).min(1)
-        below = window[:, -after:].max(1) < lowest
+        below = (window[:, -after:].max(1) < lowest) & (before > 0)
         chance = np.ones(len(window))
         for chosen in range(1, after + 1):
             chance *= chosen / (before + chosen)
