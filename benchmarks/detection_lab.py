@@ -61,7 +61,7 @@ def _one(told: Told, runs: Mapping[str, tuple[dict[str, Any], Rows]]) -> dict[st
     ideal: list[float] = []
     early = 0
     for truth, rows in runs.values():
-        said = told(rows)
+        said = [m for m in told(rows) if m.opens]
         onset = truth["onset"]
         if onset is None:
             split = truth.get("split", "check")

@@ -19,6 +19,7 @@ from foreshock.detect._channels import channels
 from foreshock.detect._watched import watched
 from foreshock.detect.monitor import Monitor
 from foreshock.run import FloatArray
+from foreshock.signals import catalogue
 
 SCORES = np.linspace(-5, 100, 4000)
 TOGETHER = ("phi 0", "phi 0.4", "phi 0.8", "t5", "noise x2 up", "mixed")
@@ -86,14 +87,26 @@ def watches() -> list[Watch]:
 
 
 def of_rows(rows: Rows) -> list[Message]:
-    """What it opens on a whole run."""
+    """What it opens on a whole run, and which further signals it adds to what is open."""
     monitor = Monitor(facts=rows.facts)
-    return [
-        Message(alarm.step, alarm.signal, alarm.kind)
-        for step, values in zip(rows.steps, rows.named, strict=True)
-        for alarm in monitor.step(step, values)
-        if alarm.state == "open"
-    ]
+    told: list[Message] = []
+    sentences: dict[str, frozenset[str]] = {}
+    for step, values in zip(rows.steps, rows.named, strict=True):
+        for alarm in monitor.step(step, values):
+            new = frozenset(alarm.evidence) - sentences.get(alarm.id, frozenset())
+            sentences[alarm.id] = frozenset(alarm.evidence)
+            if alarm.state == "open":
+                told.append(Message(step, alarm.signal, alarm.kind))
+            elif alarm.state == "update":
+                also = [name for name in values if any(s.startswith(_title(name)) for s in new)]
+                told += [Message(step, name, "joined", opens=False) for name in also]
+    return told
+
+
+def _title(name: str) -> str:
+    """What sentences call a signal."""
+    base = name.partition("/")[0]
+    return catalogue()[base].title if base in catalogue() else name
 
 
 def of_together(draws: int, seed: int, n: int = 400) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def of_real(
             if log not in reward_events and log not in SHALLOW:
                 rate, alarmed = rate + false_alarms(said), alarmed + bool(said.any())
             falls = [Message(steps[i], "reward_mean", "") for i in np.flatnonzero(said[0])]
-            _note(told, log, m.name, falls, REWARD)
+            _note(told, log, rows.steps, m.name, falls, REWARD)
         quiet[m.name] = {"rate": [rate.per_1000, rate.error], "logs": alarmed, "reward only": True}
     eventful = {event.log for event in EVENTS} | set(SHALLOW) | set(DEAD)
     for w in watches:
@@ -104,9 +104,10 @@ def of_real(
             messages = w.alarms(rows)
             if log not in eventful:
                 rate = rate + Rate(apart(rows.steps, messages, APART), len(rows.steps))
-                alarmed += bool(messages)
-                names += [f"{log}: step {m.step} {m.signal} {m.words}" for m in messages]
-            _note(told, log, w.name, messages)
+                opened = [m for m in messages if m.opens]
+                alarmed += bool(opened)
+                names += [f"{log}: step {m.step} {m.signal} {m.words}" for m in opened]
+            _note(told, log, rows.steps, w.name, messages)
         quiet[w.name] = {
             "rate": [rate.per_1000, rate.error],
             "logs": alarmed,
@@ -129,19 +130,23 @@ def _sides() -> dict[str, int]:
 def _note(
     told: list[dict[str, Any]],
     log: str,
+    steps: Sequence[int],
     name: str,
     messages: Sequence[Message],
     only: tuple[str, ...] | None = None,
 ) -> None:
-    """Write down the first message on each event of a log: from its first step until it is long plain."""
+    """Write down the first message on each event of a log, from its first step on.
+
+    It is too late thrice the span of the event after its last step, and ten rows at least.
+    """
     for event in told:
         if event["log"] != log or (only and event["signals"] != list(only)):
             continue
-        wait = max(event["last"] - event["first"], 1)
+        wait = max(3 * (event["last"] - event["first"]), 10 * (steps[1] - steps[0]))
         found = [
             m.step
             for m in messages
-            if event["first"] <= m.step <= event["last"] + 3 * wait
+            if event["first"] <= m.step <= event["last"] + wait
             and (not m.signal or m.signal.partition("/")[0] in event["signals"])
         ]
         event["told"][name] = min(found, default=None)

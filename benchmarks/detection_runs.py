@@ -47,11 +47,13 @@ class Message(NamedTuple):
         step: after which it is said.
         signal: it is about; "" where the tool does not say which of ours.
         words: for people.
+        opens: whether it is a new alarm, not more about one that was told.
     """
 
     step: int
     signal: str
     words: str
+    opens: bool = True
 
 
 @dataclass(frozen=True)
@@ -108,10 +110,10 @@ def peer_watches(pythons: Mapping[str, str]) -> list[Watch]:
 
 
 def apart(steps: Sequence[int], told: Sequence[Message], rows: int = 20) -> int:
-    """How many of the messages of one run stand apart: alarms fewer than 20 rows apart are one."""
+    """How many alarms of one run stand apart: those fewer than 20 rows apart are one."""
     place = {step: row for row, step in enumerate(steps)}
     count, last = 0, -rows - 1
-    for row in sorted(place[message.step] for message in told):
+    for row in sorted(place[message.step] for message in told if message.opens):
         count += row - last > rows
         last = row
     return count

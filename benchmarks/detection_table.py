@@ -158,7 +158,7 @@ def _real(result: Result, draws: int) -> str:
         for name, q in result["quiet"].items()
     ]
     between = """What a careful reader sees, between which steps of the log, and the step at which each method
-        tells it; "-" where it does not until thrice that span later."""
+        tells it; "-" where it does not until thrice that span later, or ten rows."""
     first = _table(["method", "looks at", "false alarms", "logs with any"], quiet)
     tables = [
         _events(result, [e for e in result["events"] if (e["signals"] == ["reward_mean"]) == of_reward])
