@@ -86,6 +86,8 @@ class Bench:
 
     def go(self, parts: list[str]) -> None:
         """Run parts one after the other, keeping each result."""
+        self.kept["notes"] |= {m.name: m.note for m in (observer(), *self.methods)}
+        self.kept["notes"] |= {w.name: w.note for w in our_watches()}
         for part in parts:
             began = time.time()
             result = self.run(part)
@@ -100,8 +102,6 @@ class Bench:
             }
             print(f"{part}: {time.time() - began:.0f} s", file=sys.stderr, flush=True)
             write(self.kept, self.options.out)
-        self.kept["notes"] |= {m.name: m.note for m in (observer(), *self.methods)}
-        self.kept["notes"] |= {w.name: w.note for w in our_watches()}
 
 
 PEERS = ("rldoctor, as it comes", "rlwatch, as it comes")

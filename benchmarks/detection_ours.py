@@ -35,7 +35,7 @@ def methods() -> list[Method]:
     alone = "a detector of the monitor by itself, tuned"
     return [
         Method("Foreshock, at its budget", f"{said}; nothing tuned, budget 1", alarms=_at, settings=(0.0,)),
-        Method("Foreshock", f"{said}; tuned like all others", budget, known=budget),
+        Method("Foreshock, tuned", f"{said}; tuned like all others", budget, known=budget),
         Method("Foreshock scan alone", f"{alone}: the isotonic-null scan", lambda y: evidence(y)["scan"]),
         Method("Foreshock peak alone", f"{alone}: below the best level", lambda y: evidence(y)["peak"]),
     ]

@@ -55,11 +55,11 @@ def _head(kept: Result) -> str:
                 rate is what its own settings give. Errors are standard errors.
 
                 **Delays.** Steps from the first fallen one to the alarm, both counted, so 1 is at once;
-                what is not told within 60 steps counts as 60. Curves with an alarm before the change are
-                left out: their share is the last column. The drop is in standard deviations (sd) of a
-                single step's noise and begins at a random step from {FIRST_ONSET} on; a ramp takes ten
-                steps to reach its size. A cell gives the mean delay and, where not all were told within 60
-                steps, the share that was."""
+                what is not told within 60 steps counts as 60. Curves with an alarm in the 20 steps before
+                the change are left out: their share is the last column. The drop is in standard deviations
+                (sd) of a single step's noise and begins at a random step from {FIRST_ONSET} on; a ramp
+                takes ten steps to reach its size. A cell gives the mean delay and, where not all were told
+                within 60 steps, the share that was."""
             ),
         ]
     )
