@@ -24,7 +24,7 @@ from foreshock.errors import (
     SeveralRunsError,
     UsageError,
 )
-from foreshock.readers import Follower, follow, list_runs, open_run
+from foreshock.readers import Follower, _follow_lines, follow, jsonl, list_runs, open_run
 from foreshock.readers.follow import Row, Table
 from foreshock.record import Recorder
 
@@ -111,7 +111,7 @@ def records_of(moves: Sequence[tuple[int, dict[str, float]]]) -> list[dict[str, 
     return rows
 
 
-def jsonl(rows: Sequence[dict[str, float]]) -> bytes:
+def lines_of(rows: Sequence[dict[str, float]]) -> bytes:
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
@@ -130,19 +130,46 @@ def console(rows: Sequence[dict[str, float]]) -> bytes:
     moves=MOVES,
     cuts=st.lists(st.integers(0, 1500), max_size=10),
     waits=st.lists(st.booleans(), max_size=4),
-    form=st.sampled_from([jsonl, console]),
+    form=st.sampled_from([lines_of, console]),
 )
 def test_however_the_growth_is_cut_the_rows_are_those_of_the_finished_log(
     tmp_path: Path, moves: list[Any], cuts: list[int], waits: list[bool], form: Callable[[Any], bytes]
 ) -> None:
     path = tmp_path / "run.log"
-    reader = in_pieces(path, form(records_of(moves)), cuts, waits)
-    try:
-        expected = finished(path)
-    except ForeshockError:
-        assert not reader.rows or reader.waiting
-        return
-    assert same(reader.rows, expected)
+    for large in (_follow_lines._LARGE, -1):  # also as only large logs are read: what is new in them
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_follow_lines, "_LARGE", large)
+            reader = in_pieces(path, form(records_of(moves)), cuts, waits)
+        try:
+            expected = finished(path)
+        except ForeshockError:
+            assert not reader.rows or reader.waiting
+            return
+        assert same(reader.rows, expected)
+
+
+def test_of_a_large_log_only_what_is_new_is_parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "run.jsonl"
+    write(log, range(1, 3001), [0.5 + 0.01 * (step % 7) for step in range(3000)], my_own=1.25)
+    reader = Reader(log)
+    reader.settle()
+    write(log, [3001], [0.6])
+    reader.settle()
+    parsed: list[bytes] = []
+    record_of = jsonl.record_of
+
+    def counted(line: bytes) -> Any:
+        parsed.append(line)
+        return record_of(line)
+
+    monkeypatch.setattr(jsonl, "record_of", counted)
+    with log.open("a") as file:
+        file.write('{"step": 3002, "reward": 0.7}\n{"step": 30')
+    assert reader.settle() == [3002] and len(parsed) <= 4
+    rows = log.read_bytes()
+    log.write_bytes(rows.replace(b'"step": 17, "reward": 0.52', b'"step": 17, "reward": 0.92'))
+    reader.settle()
+    assert reader.rewound == [17] and same(reader.rows, finished(log))
 
 
 @pytest.mark.parametrize(
@@ -344,7 +371,11 @@ def test_new_checkpoints_of_an_output_folder(tmp_path: Path) -> None:
     assert same(reader.rows, finished(tmp_path))
 
 
-def test_a_recording_while_it_is_recorded_and_resumed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("large", [-1, 10**9])
+def test_a_recording_while_it_is_recorded_and_resumed(
+    tmp_path: Path, large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_follow_lines, "_LARGE", large)
     reader = Reader(tmp_path / "run")
     with Recorder(tmp_path / "run") as recorder:
         for step in range(1, 6):
@@ -389,7 +420,7 @@ def test_a_compressed_log_that_is_written_anew(tmp_path: Path) -> None:
     rows = [{"step": step, "reward": 0.1 * step} for step in range(1, 9)]
     reader = Reader(path)
     for count in (3, 8):
-        path.write_bytes(gzip.compress(jsonl(rows[:count])))
+        path.write_bytes(gzip.compress(lines_of(rows[:count])))
         reader.settle()
     assert [row.step for row in reader.rows] == list(range(1, 9)) and not reader.rewound
 

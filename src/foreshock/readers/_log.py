@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from array import array
 from collections.abc import Mapping
 from typing import Any
@@ -94,6 +95,13 @@ class Log:
         held = np.frombuffer(self._columns[key], dtype=np.float64)
         values[: len(held)] = held
         return values
+
+    def copy(self) -> Log:
+        """The same rows with notes and facts of their own; it is not for adding rows."""
+        self._part()
+        other = copy.copy(self)
+        other.notes, other.facts = list(self.notes), dict(self.facts)
+        return other
 
     def note(self, kind: str, text: str, count: int = 1) -> None:
         """Remember a repair, to be told in the report."""

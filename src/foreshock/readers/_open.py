@@ -99,8 +99,13 @@ def list_runs(path: str | Path, format: str | None = None) -> tuple[RunInfo, ...
 
 def candidates_of(path: str | Path, format: str | None, step_key: str | None) -> list[Candidate]:
     """Every run of a path; the parts of a file whose step starts over are runs `id#1`, `id#2`, ..."""
+    return parts_of(_logs(str(path), _readers(format)), step_key)
+
+
+def parts_of(logs: Sequence[Log], step_key: str | None) -> list[Candidate]:
+    """The runs in these logs, see `candidates_of`."""
     found: list[Candidate] = []
-    for log in _logs(str(path), _readers(format)):
+    for log in logs:
         parts = attempts(log, step_key)
         for number, rows in enumerate(parts, 1):
             id = f"{log.id}#{number}" if len(parts) > 1 else log.id

@@ -15,9 +15,10 @@ from pathlib import Path
 from foreshock.errors import InputError, MissingExtraError, UsageError
 from foreshock.readers._clean import clean
 from foreshock.readers._follow_choice import attempts_of, may_still_come
+from foreshock.readers._follow_lines import GrowingLines
 from foreshock.readers._follow_stat import Look, look
 from foreshock.readers._follow_table import Row, Table
-from foreshock.readers._open import Candidate, candidates_of
+from foreshock.readers._open import Candidate, candidates_of, parts_of
 from foreshock.run import Note, Run
 
 __all__ = ["Follower", "Row", "Table", "Update", "follow"]
@@ -96,11 +97,14 @@ class Follower:
         self._look: Look | None = None
         self._read: Look | None = None
         self._changed = clock()
+        self._lines: GrowingLines | None = None
         self._attempts: list[Candidate] = []
         self._at = 0
         self._run: Run | None = None
         self._handed = Table.empty()
         self._source = ("", "")
+        self._unfinished = False  # the last row is held back
+        self._turned = False  # to the next attempt
         self._told: set[str] = set()
         self._waiting = ""
         self._rest = 0.0
@@ -141,9 +145,11 @@ class Follower:
         if fresh or (final and self._run is None):
             self._reread(final)
             self._rest += _READING * (time.thread_time() - looked)
-        if not self._attempts:
-            return Update(waiting=self._waiting)
-        return self._advance(final or self.age >= self._settle)
+        settled = final or self.age >= self._settle
+        fresh, self._turned = fresh or self._turned, False
+        if not self._attempts or not (fresh or self._later or (self._unfinished and settled)):
+            return Update(run=self._run, waiting=self._waiting)
+        return self._advance(settled)
 
     def _looked(self) -> bool:
         """Look at the source from outside; whether it must be read."""
@@ -159,7 +165,7 @@ class Follower:
         self._read = self._look
         sizes: list[int] = []
         try:
-            candidates = candidates_of(self.path, self._format, self._step_key)
+            candidates = self._candidates()
             sizes += [len(one.rows) for one in candidates]
             attempts = attempts_of(candidates, self._name, str(self.path), self._handed, self._source)
             at = min(self._at, len(attempts) - 1)
@@ -175,16 +181,32 @@ class Follower:
         self._attempts, self._at = attempts, at
         self._source = (attempts[at].log.source, attempts[at].log.id)
 
+    def _candidates(self) -> list[Candidate]:
+        logs = self._lines.logs() if self._lines is not None else None
+        if logs:
+            return parts_of(logs, self._step_key)
+        self._lines = None
+        candidates = candidates_of(self.path, self._format, self._step_key)
+        if GrowingLines.suits(self.path, [one.log for one in candidates]):
+            self._lines = GrowingLines(self.path)
+        return candidates
+
     def _clean(self, attempt: Candidate) -> Run:
         return clean(attempt.log, attempt.rows, mapping=self._mapping, require_reward=False)
+
+    @property
+    def _later(self) -> bool:
+        """Whether the run was started over after the attempt that is handed over now."""
+        return self._at + 1 < len(self._attempts)
 
     def _advance(self, settled: bool) -> Update:
         """Hand over what is finished of this attempt, or go on to the next."""
         run = self._run
         assert run is not None
-        later = self._at + 1 < len(self._attempts)
+        later = self._later
         rows = Table.of(run)
-        finished = len(rows) - (not settled and not later)
+        self._unfinished = not settled and not later
+        finished = len(rows) - self._unfinished
         kept, new = self._meeting(rows)
         if kept < len(self._handed) and new >= finished:
             kept, new = len(self._handed), finished  # the row that differs may still grow
@@ -210,6 +232,7 @@ class Follower:
         self._at += 1
         self._run = self._clean(self._attempts[self._at])
         self._handed = Table.empty()
+        self._turned = True
         return Update(replaced=True, run=self._run, notes=self._new_notes(self._run), more=True)
 
     def _new_notes(self, run: Run) -> tuple[Note, ...]:

@@ -27,7 +27,7 @@ def recognises(path: Path, head: bytes) -> bool:
         return is_sealed(path)
     if head:
         return _begins(head)
-    return path.is_dir() and (any(_journals(path)) or is_sealed(path / SEALED))
+    return path.is_dir() and (any(journals(path)) or is_sealed(path / SEALED))
 
 
 def read(path: Path) -> list[Log]:
@@ -45,11 +45,20 @@ def read(path: Path) -> list[Log]:
         tapes.append(Tape())
         for record in unsealed(sealed):
             tapes[-1].add(record)
-    for journal in _journals(path) if path.is_dir() else [path] if not tapes else []:
+    for journal in journals(path) if path.is_dir() else [path] if not tapes else []:
         lines = Lines(journal)
         tapes.append(_tape(lines))
         torn += lines.torn
         overlong += lines.overlong
+    return logs_of(tapes, path, torn, overlong)
+
+
+def logs_of(tapes: list[Tape], path: Path, torn: int, overlong: int) -> list[Log]:
+    """The run that these processes recorded; `torn` and `overlong` lines are left out of their tapes.
+
+    Raises:
+        NotARunError: no metrics were recorded.
+    """
     logs = joined(tapes, path)
     if not any(log.rows for log in logs):
         raise NotARunError(f"{path} is a recording of Foreshock, but no metrics were logged yet")
@@ -60,7 +69,8 @@ def read(path: Path) -> list[Log]:
     return logs
 
 
-def _journals(folder: Path) -> Iterator[Path]:
+def journals(folder: Path) -> Iterator[Path]:
+    """The journals of a folder, one for each process."""
     for path in sorted(folder.glob("journal-*.jsonl")):
         if path.is_file() and _begins(head_of(path)):
             yield path
@@ -76,21 +86,24 @@ def _tape(lines: Lines) -> Tape:
     tape = Tape()
     broken = False
     for line in lines:
-        if not line.strip():
-            continue
-        try:
-            record = loads(line)
-        except ValueError:
-            broken = True
-            tape.bad += 1
-            continue
-        broken = False
-        if isinstance(record, dict):
-            tape.add(record)
-        else:
-            tape.bad += 1
+        if line.strip():
+            broken = not take(tape, line)
     if broken and lines.torn:
         tape.bad -= 1
     else:
         lines.torn = False  # a whole record without its line end
     return tape
+
+
+def take(tape: Tape, line: bytes) -> bool:
+    """Add a line to a tape; whether it is whole."""
+    try:
+        record = loads(line)
+    except ValueError:
+        tape.bad += 1
+        return False
+    if isinstance(record, dict):
+        tape.add(record)
+    else:
+        tape.bad += 1
+    return True

@@ -34,7 +34,7 @@ def recognises(path: Path, head: bytes) -> bool:
     elif len(lines) > 1 and not head.endswith(b"\n"):
         lines.pop()
     lines = lines[:_LOOKED_AT]
-    records = [record for line in lines if (record := _record(line)) is not None]
+    records = [record for line in lines if (record := record_of(line)) is not None]
     if len(lines) == 1 and any(_holds_list(record) for record in records):
         return False  # one document on one line
     return 2 * len(records) >= len(lines) and any(flatten(record) for record in records)
@@ -59,38 +59,66 @@ def read(path: Path) -> list[Log]:
 
 def _read(path: Path, apart: bool) -> list[Log]:
     """All runs; `apart` whether a column with names of runs tells them apart."""
-    logs: dict[str, Log] = {}
     lines = Lines(path)
-    bad = nulls = 0
-    last_bad = False
+    taken = Records(path, apart)
     for line in lines:
-        record = _record(line)
+        taken.add(line)
+    return taken.logs(torn=lines.torn, overlong=lines.overlong)
+
+
+class Records:
+    """Sorts lines into the logs of runs, one after the other.
+
+    Args:
+        path: the file they come from.
+        apart: whether a column with names of runs tells them apart.
+    """
+
+    def __init__(self, path: Path, apart: bool) -> None:
+        self._path, self._apart = path, apart
+        self._logs: dict[str, Log] = {}
+        self._bad = self._nulls = 0
+        self._last_bad = False
+
+    def add(self, line: bytes) -> None:
+        """Take one line, without its end."""
+        record = record_of(line)
         if record is None and not line.strip():
-            continue
-        last_bad = record is None
+            return
+        self._last_bad = record is None
         if record is None:
-            bad += 1
-            continue
+            self._bad += 1
+            return
         step, values = _metrics(record)
         if b"null" in line and "data" in record:
-            nulls += sum(value is None for value in values.values())
-        run = by_run(record) if apart else ""
-        if run not in logs:
-            logs[run] = Log(run, str(path), NAME)
-        log = logs[run]
+            self._nulls += sum(value is None for value in values.values())
+        run = by_run(record) if self._apart else ""
+        if run not in self._logs:
+            self._logs[run] = Log(run, str(self._path), NAME)
+        log = self._logs[run]
         flat = flatten(values)
         if _PROGRESS in values:
             step = _swift_progress(values, log, step)
         if flat:
             log.add(flat, step)
-    held = [log for log in logs.values() if log.rows]
-    if held:
-        _tell(held[0], lines, bad, last_bad, nulls)
-    if len(held) == 1:
-        held[0].id = run_name(path)
-    for log in held:
-        log.id = log.id or "(unnamed)"
-    return held
+
+    def logs(self, *, torn: bool, overlong: int = 0, half: int = 0) -> list[Log]:
+        """The runs that have rows.
+
+        Args:
+            torn: whether the last line has no end.
+            overlong: lines that were left out.
+            half: 1 where the last line was left out, too, because it is no record yet.
+        """
+        held = [log.copy() for log in self._logs.values() if log.rows]
+        if held:
+            torn = torn and (self._last_bad or half > 0)
+            _tell(held[0], self._bad + half, torn, overlong, self._nulls)
+        if len(held) == 1:
+            held[0].id = run_name(self._path)
+        for log in held:
+            log.id = log.id or "(unnamed)"
+        return held
 
 
 def _holds_list(record: Mapping[str, Any]) -> bool:
@@ -104,7 +132,7 @@ def _holds_list(record: Mapping[str, Any]) -> bool:
     return False
 
 
-def _record(line: bytes) -> dict[str, Any] | None:
+def record_of(line: bytes) -> dict[str, Any] | None:
     """The JSON object on a line; None where it holds none."""
     if line[:1] != b"{" and not line.lstrip().startswith(b"{"):
         return None
@@ -130,16 +158,14 @@ def _swift_progress(values: Mapping[str, Any], log: Log, step: float | None) -> 
     return float(done) if done.isdecimal() else step
 
 
-def _tell(log: Log, lines: Lines, bad: int, last_bad: bool, nulls: int) -> None:
-    if bad and last_bad and lines.torn:
+def _tell(log: Log, bad: int, torn: bool, overlong: int, nulls: int) -> None:
+    if bad and torn:
         log.note("torn-line", "The last line was cut (still being written?) and left out.")
         bad -= 1
     if bad:
         log.note("bad-lines", f"{bad:,} line(s) that are no JSON record were left out.", bad)
-    if lines.overlong:
-        log.note(
-            "overlong-lines", f"{lines.overlong:,} line(s) of extreme length were left out.", lines.overlong
-        )
+    if overlong:
+        log.note("overlong-lines", f"{overlong:,} line(s) of extreme length were left out.", overlong)
     if nulls:
         text = (
             f"{nulls:,} value(s) are null; verl's file logger writes null for NaN, so they may have been NaN."
