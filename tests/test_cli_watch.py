@@ -6,9 +6,11 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from _watching import Trial, write
 from foreshock.cli import main
 from foreshock.demo import RUNS
 from foreshock.detect._records import KINDS
+from foreshock.watch._exported import Exported
 from foreshock.watch._phases import Phases
 from foreshock.watch._picture import duration, picture
 from foreshock.watch.screen import Screen
@@ -217,3 +220,18 @@ def test_a_watch_ends_with_the_training_where_asked(tmp_path: Path) -> None:
     os.utime(log, (time.time() - 60,) * 2)
     with started(log, "--exit-when-done") as watcher:
         assert watcher.wait(timeout=30) == 0
+
+
+def test_prometheus_gets_where_the_watch_stands(tmp_path: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = tmp_path / "run.jsonl"
+    for step in range(1, 31):
+        write(log, [step], [1.0], **{"global_step/max_steps": f"{step}/30"})
+    trial = Trial(log, sinks=[Exported(f"127.0.0.1:{port}")])
+    trial.after(3)
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    trial.watch.close()
+    assert 'signal="reward_mean"} 1.0' in text

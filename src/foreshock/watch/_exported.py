@@ -21,8 +21,18 @@ class Exported:
 
     def show(self, state: WatchState) -> None:
         """Hand over the last values, once there are some."""
-        if state.run is not None and state.step is not None:
-            self._metrics.update(state.run.id, state.values, state.step, state.open, time.time() - state.age)
+        if state.run is None or state.step is None:
+            return
+        hourly = state.steps_per_hour
+        self._metrics.update(
+            state.run.id,
+            state.values,
+            state.step,
+            state.open,
+            time.time() - state.age,
+            steps_per_second=hourly / 3600 if hourly is not None else None,
+            ended=state.done,
+        )
 
     def close(self) -> None:
         """Close the endpoint."""
