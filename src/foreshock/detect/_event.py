@@ -12,6 +12,7 @@ from foreshock.run import FloatArray, IntArray
 
 _LOOKS = (2, 4, 8, 16, 32)  # rows after the opening at which the event is looked at again
 _BACK = 24  # rows before the onset that it is placed among, at least
+_LOW = 1.5  # standard deviations below the level before that make a row part of the event
 _UNDONE = 2 / 3  # share of a change that must be undone for it to be over
 _SETTLED = 60  # rows after which a level that stays is the usual one
 _GROWN = 1.5  # times the size told before, from which it is told anew
@@ -183,11 +184,14 @@ def _placed(down: FloatArray, rows: int, facts: Facts, *, falls: bool) -> tuple[
     """Onset, interval (places in the window), and levels before and since."""
     n = len(down)
     first = max(0, n - rows - max(_BACK, rows))
-    if n - first >= 6 and rows >= 2 and facts.sd > 0:
+    if n - first >= 6 and rows >= 3 and facts.sd > 0:
         ramp = locate(down, first, n, facts.sd, facts.phi, falls=falls)
         if ramp.before > ramp.after:
             return ramp.onset, ramp.low, ramp.high, ramp.before, ramp.after
     onset = n - max(rows, 1)
+    usual = float(down[max(0, onset - _BACK) : max(onset, 1)].mean())
+    while onset - 1 > first and down[onset - 1] < usual - _LOW * facts.sd:
+        onset -= 1
     before = down[max(0, onset - _BACK) : max(onset, 1)]
     low, high = max(first, onset - 2), min(n - 1, onset + 1)
     return onset, low, high, float(before.mean()), float(down[onset:].mean())

@@ -136,7 +136,7 @@ class Monitor:
                 said += self._proven(step, row, rows, sentence, rate)
         still = self._channels["stuck"]
         if self._proofs is not None:  # what repeats by chance is an estimate
-            still = still._replace(thresholds=np.full(len(still.thresholds), np.inf))
+            still = still._replace(thresholds=np.full_like(still.thresholds, np.inf))
         return said + self._certain.step(step, raw, logged, self._steps, self._names, still)
 
     def arrived(self, when: float) -> None:
@@ -264,14 +264,15 @@ class Monitor:
         channel = self._channels[kind]
         row, sign = int(channel.signals[place]), float(channel.signs[place])
         score, rows = float(verdict.score[place]), int(verdict.rows[place])
+        rate = channel.rate(place, score)
         name, how = self._names[row], self._how[row]
         event = self._events.get((row, sign))
         if event is not None:
             event.evidence.setdefault(kind, channel.sentence(score))
-            event.rate = min(event.rate, channel.rate(place, score))
+            event.rate = min(event.rate, rate)
         if event is not None or not self._armed[kind][place]:
             return None
-        event = Event(name, how, sign, step, channel.rate(place, score))
+        event = Event(name, how, sign, step, rate)
         event.evidence[kind] = channel.sentence(score)
         first = event.open(step, rows, self._of(row))
         if any(abs(first.onset - onset) <= _SAME for onset in self._past.get((row, sign), ())):

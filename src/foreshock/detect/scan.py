@@ -46,6 +46,7 @@ _CLIP = 4.0  # standard deviations from the recent median
 _MIDDLE = 20  # rows of that median
 _MOST = 1e6  # standard errors
 FEW = 8  # moves below which a signal stands still, and only ranks speak
+_NEARLY = 0.9
 _PHI = np.linspace(-0.3, 0.95, 126)
 
 
@@ -107,7 +108,8 @@ def judge(seen: Seen, steady: bool = False, patient: noise.BoolArray | None = No
     tails = 4 + 6 * pairs.after / state.tails[:, None]  # of a mean of that many
     dof = 1 / (1 / tails + 1 / np.maximum(state.dof, 1.0)[:, None])
     score = np.where(np.isfinite(best), normal(np.maximum(best, -_MOST) / wander, dof), NONE).max(1)
-    rows = pairs.rows[z.argmax(1)]
+    good = z >= _NEARLY * z.max(1, keepdims=True)  # of pairs that are nearly as good the most recent onset
+    rows = np.where(good, pairs.rows, WINDOW).min(1)
     still = state.moved < FEW
     if still.any():
         score[still], rows[still] = _by_rank(state.window[still], state.rows[still])
