@@ -57,7 +57,9 @@ class LowReward:
     def open(self) -> tuple[Alarm, ...]:
         return tuple(each for each in (self._low, self._stall) if each is not None)
 
-    def step(self, step: int, values: Mapping[str, float], nan: Collection[str] = ()) -> list[Alarm]:
+    def step(
+        self, step: int, values: Mapping[str, float], nan: Collection[str] = (), *, planned: bool = False
+    ) -> list[Alarm]:
         assert not self.seen or step > self.seen[-1]
         self.seen.append(step)
         reward = values.get("reward_mean", 1.0)

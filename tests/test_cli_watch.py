@@ -13,6 +13,7 @@ import time
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -20,9 +21,10 @@ from _watching import Trial, write
 from foreshock.cli import main
 from foreshock.demo import RUNS
 from foreshock.detect._records import KINDS
-from foreshock.watch._exported import Exported
+from foreshock.record import Recorder
 from foreshock.watch._phases import Phases
 from foreshock.watch._picture import duration, picture
+from foreshock.watch.metrics import Metrics
 from foreshock.watch.screen import Screen
 
 BROKEN = next(run.path for run in RUNS if run.name == "layer-pruned")
@@ -229,9 +231,43 @@ def test_prometheus_gets_where_the_watch_stands(tmp_path: Path) -> None:
     log = tmp_path / "run.jsonl"
     for step in range(1, 31):
         write(log, [step], [1.0], **{"global_step/max_steps": f"{step}/30"})
-    trial = Trial(log, sinks=[Exported(f"127.0.0.1:{port}")])
+    trial = Trial(log, sinks=[Metrics(f"127.0.0.1:{port}")])
     trial.after(3)
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         text = answer.read().decode()
     trial.watch.close()
     assert 'signal="reward_mean"} 1.0' in text
+
+
+def test_a_planned_curriculum_raises_no_alarm(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(2)
+    for kind, alarms in (("note", 1), ("curriculum", 0)):
+        recorder = Recorder(tmp_path / kind, environment=False, strict=True)
+        for step in range(1, 121):
+            if step == 80:
+                recorder.event(kind, "Harder problems from here on.", step=step)
+            reward = (1.8 if step < 80 else 1.4) + 0.02 * rng.standard_normal()
+            recorder.log({"reward": reward}, step=step)
+        recorder.close()
+        assert called("watch", str(tmp_path / kind), "--replay", "--json") == 0
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        assert len([line for line in lines if line["state"] == "open" and line["step"] >= 80]) == alarms
+
+
+def test_guaranteed_alarms_need_the_range_of_the_reward(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(3)
+    log = tmp_path / "run.jsonl"
+    y = np.append(np.full(80, 0.9), np.full(80, 0.2)) + 0.02 * rng.standard_normal(160)
+    log.write_text(
+        "".join(json.dumps({"step": step, "reward": value}) + "\n" for step, value in enumerate(y.tolist()))
+    )
+    assert called("watch", str(log), "--replay", "--guaranteed") == 2
+    assert "--reward-range LOW:HIGH" in capsys.readouterr().err
+    assert called("watch", str(log), "--replay", "--reward-range", "1:0", "--guaranteed") == 2
+    assert "write for example --reward-range 0:2" in capsys.readouterr().err
+    assert called("watch", str(log), "--replay", "--json", "--guaranteed", "--reward-range", "0:1") == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["state"] for line in lines] == ["open"]
+    assert "proven" in lines[0]["evidence"][0]

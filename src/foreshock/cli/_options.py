@@ -66,3 +66,17 @@ def parse_names(text: str | None) -> list[str] | None:
     if not names:
         raise UsageError("--signals names nothing; write for example --signals reward_mean,entropy")
     return names
+
+
+def parse_range(text: str | None) -> tuple[float, float] | None:
+    """`"0:2"` -> `(0.0, 2.0)`; None where nothing was given."""
+    if text is None:
+        return None
+    low, _, high = text.partition(":")
+    try:
+        found = float(low), float(high)
+    except ValueError:
+        found = (0.0, 0.0)
+    if not found[0] < found[1] < float("inf") or found[0] == float("-inf"):
+        raise UsageError(f"--reward-range {text!r} is not LOW:HIGH; write for example --reward-range 0:2")
+    return found

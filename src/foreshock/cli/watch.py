@@ -15,6 +15,7 @@ from foreshock.cli._options import (
     StepKeyOption,
     parse_mapping,
     parse_names,
+    parse_range,
 )
 from foreshock.cli.report import FailOn
 
@@ -26,6 +27,14 @@ def watch(
     budget: Annotated[
         float, typer.Option("--budget", help="False alarms per 1000 steps of the whole run.")
     ] = 1.0,
+    guaranteed: Annotated[
+        bool,
+        typer.Option("--guaranteed", help="Tell only falls of the reward that are proven, at that rate."),
+    ] = False,
+    reward_range: Annotated[
+        str | None,
+        typer.Option("--reward-range", metavar="LOW:HIGH", help="All rewards lie in it; for --guaranteed."),
+    ] = None,
     interval: Annotated[
         float, typer.Option("--interval", metavar="SECONDS", help="Time between two looks, at least.")
     ] = 1.0,
@@ -59,6 +68,9 @@ def watch(
             "--cooldown", metavar="SECONDS", help="Between two notifications of one kind, at least."
         ),
     ] = 600.0,
+    webhook_chart: Annotated[
+        bool, typer.Option("--webhook-chart", help="Put the chart into the JSON of webhooks.")
+    ] = False,
     prometheus: Annotated[
         str | None, typer.Option("--prometheus", metavar="ADDRESS", help="Serve /metrics there, e.g. :9464.")
     ] = None,
@@ -79,6 +91,8 @@ def watch(
         Options(
             path,
             budget=budget,
+            guaranteed=guaranteed,
+            reward_range=parse_range(reward_range),
             interval=interval,
             once=once,
             replay=replay,
@@ -92,6 +106,7 @@ def watch(
             notify=notify or (),
             commands=exec or (),
             cooldown=cooldown,
+            webhook_chart=webhook_chart,
             prometheus=prometheus,
             until_done=until_done,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from foreshock.detect._records import Alarm
+from foreshock.detect._watched import PLANNED
 from foreshock.detect.monitor import Monitor
 
-__all__ = ["Alarm", "Monitor"]
+__all__ = ["PLANNED", "Alarm", "Monitor"]

@@ -66,6 +66,8 @@ WATCHED = {
     "repetition_frac": _SHARE,
     "tool_failure_rate": _SHARE,
 }
+PLANNED = frozenset({"curriculum"})
+"""Kinds of events that say: from this step on the task is another one, by plan."""
 OTHER = Watched("both", drifts=True, share=1)
 """A signal that the user asks for."""
 

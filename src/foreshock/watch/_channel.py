@@ -62,7 +62,8 @@ class Pace:
 
     def pause(self, tries: int) -> float:
         """How long to wait after so many failed tries: random, so that watchers do not come all at once."""
-        return min(self.longest_pause, self.first_pause * 2 ** (tries - 1)) * random.uniform(0.5, 1.0)
+        longest = min(self.longest_pause, self.first_pause * 2.0 ** (tries - 1))
+        return longest * random.uniform(0.5, 1.0)
 
 
 class Sender:

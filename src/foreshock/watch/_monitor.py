@@ -16,7 +16,9 @@ _MOST = 16  # copies kept
 class Monitor(Protocol):
     """What is used of `foreshock.detect.Monitor`."""
 
-    def step(self, step: int, values: Mapping[str, float], nan: Collection[str] = ()) -> list[Alarm]: ...
+    def step(
+        self, step: int, values: Mapping[str, float], nan: Collection[str] = (), *, planned: bool = False
+    ) -> list[Alarm]: ...
     def clock(self, now: float, last: float) -> list[Alarm]: ...
     def arrived(self, when: float) -> None: ...
     @property
@@ -33,11 +35,18 @@ class Rewindable:
     Args:
         make: a new monitor.
         copies: False where nothing can be void, as in a finished log; saves their cost.
+        planned: steps at which the task changes by plan; asked at each row.
     """
 
-    def __init__(self, make: Callable[[], Monitor], *, copies: bool = True) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Monitor],
+        *,
+        copies: bool = True,
+        planned: Callable[[], Collection[int]] = frozenset,
+    ) -> None:
         self._make = make
-        self._copies = copies
+        self._copies, self._planned = copies, planned
         self._kept: list[tuple[int, Monitor]] = []
         self.monitor = make()
         self.rows = 0
@@ -45,7 +54,8 @@ class Rewindable:
     def feed(self, rows: Iterable[Row]) -> Iterable[Alarm]:
         """The messages that these rows lead to, each as soon as its row was taken."""
         for row in rows:
-            yield from self.monitor.step(row.step, row.values, row.nan)
+            planned = row.step in self._planned()
+            yield from self.monitor.step(row.step, row.values, row.nan, planned=planned)
             self.rows += 1
             if self._copies and self.rows % _EVERY == 0:
                 self._kept.append((self.rows, copy.deepcopy(self.monitor)))

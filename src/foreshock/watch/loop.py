@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from foreshock.detect._records import Alarm
+from foreshock.detect import PLANNED, Alarm
 from foreshock.readers.follow import Follower, Update
 from foreshock.report._numbers import one_line
 from foreshock.run import Run
@@ -76,6 +76,7 @@ class Watch:
         self._signals, self._final = frozenset(signals), final
         self._warnings: deque[str] = deque() if warnings is None else warnings
         self._facts: Mapping[str, Any] = {}
+        self._planned: frozenset[int] = frozenset()
         self._monitor = self._new_monitor()
         self._begun = False
         self._starting = False  # what was told before is not yet compared with what is seen now
@@ -162,6 +163,7 @@ class Watch:
             return said
         if not self._begun:
             self._begin(run)
+        self._planned = frozenset(event.step for event in run.events if event.kind in PLANNED)
         facts = {name: run.facts[name] for name in FACTS if name in run.facts}
         if facts != self._facts and self._monitor.rows:
             self._facts = facts
@@ -200,7 +202,9 @@ class Watch:
         return f"A run that begins at step {int(run.steps[0])} took the place of the one before."
 
     def _new_monitor(self) -> Rewindable:
-        return Rewindable(lambda: self._make(self._facts), copies=not self._final)
+        return Rewindable(
+            lambda: self._make(self._facts), copies=not self._final, planned=lambda: self._planned
+        )
 
     def _arrived(self) -> None:
         """Rows came: tell the monitor when."""

@@ -33,6 +33,8 @@ class Options:
 
     path: str
     budget: float = 1.0
+    guaranteed: bool = False
+    reward_range: tuple[float, float] | None = None
     interval: float = 1.0
     once: bool = False
     replay: bool = False
@@ -46,6 +48,7 @@ class Options:
     notify: Sequence[str] = ()
     commands: Sequence[str] = ()
     cooldown: float = 600.0
+    webhook_chart: bool = False
     prometheus: str | None = None
     until_done: bool = False
 
@@ -74,6 +77,7 @@ def watch_path(options: Options, out: IO[str] | None = None, aside: IO[str] | No
                 options.notify,
                 options.commands,
                 options.cooldown,
+                webhook_chart=options.webhook_chart,
                 warn=warnings.append,
                 settled=ledger.sent,
             )
@@ -119,6 +123,10 @@ def _check(options: Options) -> None:
         raise UsageError("--once ends before anybody could ask it: leave out --prometheus")
     if not 0.001 <= options.budget <= 100:
         raise UsageError(f"--budget {options.budget:g}: it must be 0.001 to 100 false alarms per 1000 steps")
+    if options.guaranteed and options.reward_range is None:
+        raise UsageError("--guaranteed needs the range of the reward: --reward-range LOW:HIGH")
+    if options.reward_range is not None and not options.guaranteed:
+        raise UsageError("--reward-range is for --guaranteed; the calibrated mode needs none")
     if options.interval <= 0 or options.cooldown < 0:
         raise UsageError("--interval must be above 0 seconds, and --cooldown not below")
 
@@ -141,7 +149,9 @@ def _follower(options: Options, awake: Awake) -> Follower:
 def _monitor(options: Options, facts: Mapping[str, Any]) -> Monitor:
     from foreshock.detect import Monitor as Detector
 
-    return Detector(budget=options.budget, facts=facts, signals=options.signals)
+    known = dict(facts) | ({"reward_range": options.reward_range} if options.reward_range else {})
+    mode = "guaranteed" if options.guaranteed else "calibrated"
+    return Detector(budget=options.budget, mode=mode, facts=known, signals=options.signals)
 
 
 def _sinks(options: Options, out: IO[str], aside: IO[str]) -> list[Sink]:
@@ -157,9 +167,9 @@ def _sinks(options: Options, out: IO[str], aside: IO[str]) -> list[Sink]:
 
         sinks.append(Screen(options.path))
     if options.prometheus:
-        from foreshock.watch._exported import Exported
+        from foreshock.watch.metrics import Metrics
 
-        sinks.append(Exported(options.prometheus))
+        sinks.append(Metrics(options.prometheus))
     return sinks
 
 
