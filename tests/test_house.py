@@ -94,10 +94,10 @@ def test_what_stands_on_the_left_of_the_pipe_knows_nothing_on_its_right() -> Non
     order = [
         "signals",
         "readers",
-        "record",
-        "integrations",
         "analysis",
         "detect",
+        "record",
+        "integrations",
         "diagnosis",
         "report",
         "watch",

@@ -9,16 +9,20 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from foreshock.record._alarms import Alarms
 from foreshock.record._encode import line, row
 from foreshock.record._journal import Journal
 from foreshock.record._past import Past, past_of
 from foreshock.record.evidence import Evidence
 from foreshock.record.secrets import mask_mapping, mask_text
+
+if TYPE_CHECKING:
+    from foreshock.detect import Alarm
 
 SCHEMA = "foreshock.journal/1"
 _RANKS = ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
@@ -53,6 +57,8 @@ class Recorder:
         fsync: bool = False,
         strict: bool = False,
         environment: bool = True,
+        monitor: bool | Mapping[str, Any] = False,
+        on_alarm: Callable[[Alarm], None] | Sequence[Callable[[Alarm], None]] = (),
         **facts: Any,
     ) -> None:
         """Open (or continue) the run in a folder.
@@ -66,6 +72,9 @@ class Recorder:
             fsync: wait after every step until it is on the disk (about 0.3 ms on a local one).
             strict: raise what goes wrong instead of warning and counting.
             environment: keep versions, git state, host and command line as evidence.
+            monitor: judge each step as `foreshock watch` does and record alarms as events; instead of True,
+                options: `{"budget": 0.5, "mode": "guaranteed", "signals": [...], "map": {"reward": "r"}}`.
+            on_alarm: called with each alarm, in the thread that logs.
             facts: what is known about the run: `total_steps`, `prompts_per_step`, `group_size`, `model`,
                 `units={"reward": "points"}`, ...
         """
@@ -90,10 +99,13 @@ class Recorder:
         self._refused: OSError | None = None
         self._look_again = 0.0
         self._past = Past()
+        self._alarms = Alarms(self._write_event, self._warn, on_alarm, strict)
         with self.quietly("facts"):
             self._facts = mask_mapping(facts)
         with self.quietly("start"):
             self._start()
+        if monitor and self._is_first():
+            self._alarms.begin(self.path, {} if monitor is True else monitor)
         if config is not None:
             self._config(config)
         if environment:
@@ -113,12 +125,16 @@ class Recorder:
             number = self._step + 1 if step is None else step if type(step) is int else int(step)
             self._step = number
             self.rows += 1
+            if self._alarms.on:
+                self._alarms("turn", number)
             now = time.time()
             encoded, refused = row(number, int(now * 1000) / 1000, metrics)  # `round` is slower
             self._write(encoded, 1, now)
         except Exception as error:
             self._failed("log", error)
             return
+        if self._alarms.on:
+            self._alarms("took", number, encoded)
         if refused:
             self._refuse(refused)
 
@@ -132,7 +148,9 @@ class Recorder:
             data: anything that JSON can hold.
         """
         with self.quietly("event"):
-            self._write(self._event(kind, text, self._at(step), data))
+            at = self._at(step)
+            self._write_event(kind, text, at, data)
+            self._alarms("happened", kind, at)
 
     def evidence(self, evidence: Evidence, step: int | None = None) -> None:
         """Record what a piece of evidence saw, its metrics, and an event for each change, in one write."""
@@ -140,10 +158,15 @@ class Recorder:
             at = self._at(step)
             lines = [line({"evidence": evidence.kind, "step": at, "data": evidence.data})]
             if evidence.metrics:
+                self._alarms("turn", at)
                 lines.append(row(at, round(time.time(), 3), evidence.metrics)[0])
             lines += [self._event(change.kind, change.text, at, change.data) for change in evidence.changes]
             self._past.evidence[evidence.kind] = {**(self.last(evidence.kind) or {}), **evidence.data}
             self._write(b"".join(lines))
+            if evidence.metrics:
+                self._alarms("took", at, lines[1])
+            if evidence.kind == "config":
+                self._alarms("learnt")
 
     def last(self, kind: str) -> Mapping[str, Any] | None:
         """What evidence of this kind said last, in this attempt or an earlier one; None if nothing."""
@@ -155,6 +178,7 @@ class Recorder:
             masked = mask_mapping(facts)
             self._facts = {**self._facts, **masked}
             self._write(line({"facts": masked}))
+            self._alarms("learnt")
 
     @contextlib.contextmanager
     def quietly(self, what: str) -> Iterator[None]:
@@ -184,6 +208,7 @@ class Recorder:
         if self.closed or os.getpid() != self._pid:  # a forked worker ends, not the run
             return
         atexit.unregister(self._at_exit)
+        self._alarms("close")
         self._look_again = 0.0  # the last lines must not go into a file that is gone
         with self.quietly("close"):
             end = {"time": time.time(), "rows": self.rows, "lost": self.lost}
@@ -206,6 +231,10 @@ class Recorder:
             if self._past.last_step is not None:
                 self._step = self._past.last_step
         self._write(b"")
+
+    def _is_first(self) -> bool:
+        """Whether of several processes this is the first one."""
+        return not self._journal.beside and _rank() == "0" and not self.process.strip("0").isdigit()
 
     def _header(self) -> bytes:
         start = {
@@ -238,6 +267,9 @@ class Recorder:
     def _event(self, kind: str, text: str, step: int, data: Mapping[str, Any]) -> bytes:
         record = {"event": kind, "step": step, "time": round(time.time(), 3), "text": mask_text(text)}
         return line({**record, "data": mask_mapping(data)} if data else record)
+
+    def _write_event(self, kind: str, text: str, step: int, data: Mapping[str, Any]) -> None:
+        self._write(self._event(kind, text, step, data))
 
     def _write(self, lines: bytes, rows: int = 0, now: float | None = None) -> None:
         """Append to the journal; rows that do not get there are counted as lost, and that is recorded."""

@@ -18,9 +18,10 @@ from foreshock.run import Event, IntArray
 
 # What belongs to any training, or follows from how it goes; none of it changes what is trained.
 ROUTINE = frozenset(
-    "checkpoint checkpoint_saved evaluated evaluation process_started process_ended training_ended "
+    "alarm checkpoint checkpoint_saved evaluated evaluation process_started process_ended training_ended "
     "training_failed output_lost nan_seen".split()
 )
+_ALARM = "alarm"  # what the monitor of a recorder tells
 _FEW = 3  # events of a kind that deserve to be named within a step of a change, however short the run
 _CHANCE = 0.2  # any other match is named as a hint only if it comes about by chance more seldom than this
 _OF_THE_MODEL = ("layer_", "model_", "dtype_", "trainable_", "optimizer_")  # kinds of its fingerprint
@@ -88,12 +89,15 @@ def words(kind: str) -> str:
 def told(events: Iterable[Event], evidence: Iterable[Event] = ()) -> tuple[Recorded, ...]:
     """The events by step, those that several processes recorded alike put together.
 
+    Of an alarm they tell that it opened and that it closed, not what was said of it in between.
     `evidence` tells of pieces that look only every few steps since when a change may have been there.
     """
     looks = sorted({record.step for record in evidence if record.kind == "model"})
     processes: dict[tuple[int, str, str], list[str]] = {}
     since: dict[tuple[int, str, str], int] = {}
     for event in sorted(events, key=lambda event: event.step):
+        if event.kind == _ALARM and event.payload.get("state") == "update":
+            continue
         key = event.step, event.kind, sentence(event)
         names = processes.setdefault(key, [])
         if "process" in event.payload:
@@ -119,6 +123,8 @@ def _since(event: Event, looks: Sequence[int]) -> int:
 def sentence(event: Event) -> str:
     """What an event says, as one sentence that ends; made from its particulars where it has no text."""
     text = one_line(event.payload.get("text") or "").replace("`", "'")
+    if text and event.kind == _ALARM:
+        text = f"Monitor: {text}"
     if not text:
         what = words(event.kind)
         parts = [f"{key} {value}" for key, value in event.payload.items() if key not in ("text", "process")]
