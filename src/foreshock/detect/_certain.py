@@ -74,12 +74,16 @@ class Certain:
         self._stuck, still = stuck.step(self._stuck, raw)
         finite = np.isfinite(raw)
         at_most = finite & (raw >= self._most)
+        self._best = np.fmax(self._best, raw * self._up, where=finite, out=self._best)
+        self._seen = self._seen + finite
+        if finite.all() and not (at_most.any() or still.rows.any() or self._full.any() or self._held.any()):
+            self._without += 1
+            return []  # most rows of most runs
         self._full = np.where(at_most, self._full + 1, np.where(finite, 0, self._full))
-        self._seen, self._hits = self._seen + finite, self._hits + at_most
+        self._hits = self._hits + at_most
         # A share of few groups often is 1 by chance: at that rate so many in a row must be rare.
         usual = (self._hits - self._full + 1) / (self._seen - self._full + 2)
         full = -self._full * np.log10(usual)
-        self._best = np.fmax(self._best, np.where(finite, raw * self._up, np.nan))
         # Standing still at the best value so far is where a good run ends.
         flat = self._still & (still.score >= channel.thresholds) & ~(raw * self._up >= self._best)
         at_limit = at_most & (full >= channel.thresholds) & (self._full >= _FULL_ROWS)

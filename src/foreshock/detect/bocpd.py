@@ -9,7 +9,7 @@ What it cannot see: slow declines; and where values follow each other closely it
 it only ever speaks together with the scan (`joint`).
 
 Reference: Adams & MacKay, Bayesian Online Changepoint Detection (2007), arXiv 0710.3742; stretches longer
-than 60 rows count as one, so the cost of a row does not grow.
+than 40 rows count as one, so the cost of a row does not grow.
 
 >>> import numpy as np
 >>> rng = np.random.default_rng(7)
@@ -36,24 +36,27 @@ from foreshock.detect.noise import Seen
 from foreshock.run import FloatArray
 
 HOLD = 8
-_LONGEST = 60  # rows of a stretch that are told apart
+_LONGEST = 40  # rows of a stretch that are told apart
 _HAZARD = 1 / 200  # of a change, per row
 _RECENT = 12  # rows within which the stretch must have begun
 _BEFORE = 20
 _PRIOR = 0.05  # rows that the prior of a new stretch counts for
-_MOST = 40.0  # log odds
+_LEAST = 1e-15  # probability, and its distance from 1
+_FLOOR = 1e-30  # probabilities near the end of the range of a double are slow to multiply
 _LENGTHS = np.arange(1, _LONGEST + 1)
+_SPREAD = 1 + 1 / (_LENGTHS + _PRIOR)  # variance of a prediction over that of a value
+_LOG_SPREAD = 0.5 * np.log(_SPREAD)
 
 
 class Own(NamedTuple):
     """Posterior of the length of the current stretch.
 
     Attributes:
-        log_p: (k, 60) of 1 to 60 rows and more.
+        p: (k, 40) of 1 to 40 rows and more.
         begun: (k,) whether there is one.
     """
 
-    log_p: FloatArray
+    p: FloatArray
     begun: noise.BoolArray
 
 
@@ -66,7 +69,7 @@ class State(NamedTuple):
 
 def start_own(k: int) -> Own:
     """Nothing seen of k signals."""
-    return Own(np.full((k, _LONGEST), -np.inf), np.zeros(k, dtype=bool))
+    return Own(np.zeros((k, _LONGEST)), np.zeros(k, dtype=bool))
 
 
 def start(k: int) -> State:
@@ -88,38 +91,39 @@ def judge(own: Own, seen: Seen) -> tuple[Own, Verdict]:
     if not ready.any():
         return own, silent(k)
     sd = np.where(state.sd > 0, state.sd, 1.0)
-    centred = (state.window[:, ::-1] - state.window[:, -1:]) / sd[:, None]  # newest first
-    sums = running_sums(centred[:, : _LONGEST + _BEFORE + 1])
+    centred = (state.window[:, -_LONGEST - _BEFORE - 1 :][:, ::-1] - state.window[:, -1:]) / sd[:, None]
+    sums = running_sums(centred)  # newest first
     held = np.minimum(state.rows - 1, _LONGEST)
-    each = np.arange(k)
     before_now = (sums[:, 2 : _LONGEST + 2] - sums[:, 1:2]) / _LENGTHS  # means without the newest
-    usual = before_now[each, held - 1][:, None]
-    widened = np.sqrt(np.maximum((1 + state.phi) / (1 - state.phi), 1.0))[:, None]
-    weight = _LENGTHS + _PRIOR
-    mean = (_LENGTHS * before_now + _PRIOR * usual) / weight
-    dof = (1 / (1 / (4 + 6 / state.tails) + 1 / np.maximum(state.dof, 1.0)))[:, None]
-    predicted = _log_t(mean, widened * (1 + 1 / weight), dof)
-    surprise = _log_t(usual, widened * (1 + 1 / _PRIOR), dof)[:, 0]
-    log_p = np.where(own.begun[:, None], own.log_p, np.where(_LENGTHS == held[:, None], 0.0, -np.inf))
-    grown = log_p + predicted + np.log1p(-_HAZARD)
-    new = np.empty_like(log_p)
-    new[:, 0] = surprise + np.log(_HAZARD)
+    usual = before_now[np.arange(k), held - 1]
+    widened = np.sqrt(np.maximum((1 + state.phi) / (1 - state.phi), 1.0))
+    dof = 1 / (1 / (4 + 6 / state.tails) + 1 / np.maximum(state.dof, 1.0))
+    mean = (_LENGTHS * before_now + _PRIOR * usual[:, None]) / (_LENGTHS + _PRIOR)
+    tilt = -(dof + 1) / 2
+    unit = widened * dof
+    predicted = tilt[:, None] * np.log1p(mean**2 / (unit[:, None] * _SPREAD)) - _LOG_SPREAD
+    surprise = tilt * np.log1p(usual**2 / (unit * (1 + 1 / _PRIOR))) - 0.5 * np.log1p(1 / _PRIOR)
+    p = own.p if own.begun.all() else np.where(own.begun[:, None], own.p, _LENGTHS == held[:, None])
+    best = np.maximum(predicted.max(1), surprise)
+    grown = p * np.exp(predicted - best[:, None]) * (1 - _HAZARD)
+    new = np.empty_like(grown)
+    new[:, 0] = np.exp(surprise - best) * _HAZARD
     new[:, 1:] = grown[:, :-1]
-    new[:, -1] = np.logaddexp(new[:, -1], grown[:, -1])
-    new -= np.logaddexp.reduce(new, axis=1)[:, None]
-    lengths = np.arange(1, _RECENT + 1)
-    level = sums[:, 1 : _RECENT + 1] / lengths
-    before = np.clip(state.rows[:, None] - lengths, 1, _BEFORE)
-    earlier = (np.take_along_axis(sums, lengths + before, axis=1) - sums[:, 1 : _RECENT + 1]) / before
-    lower = (level < earlier) & (lengths + HOLD <= state.rows[:, None])
-    yes = np.exp(np.where(lower, new[:, :_RECENT], -np.inf))
-    odds = np.log(np.maximum(yes.sum(1), 1e-18)) - np.log(np.maximum(1 - yes.sum(1), 1e-18))
-    score = np.where(ready, np.clip(odds, -_MOST, _MOST), NONE)
-    log_p = np.where(ready[:, None], new, own.log_p)
+    new[:, -1] += grown[:, -1]
+    new /= new.sum(1, keepdims=True)
+    np.maximum(new, _FLOOR, out=new)
+    recent = _LENGTHS[:_RECENT]
+    level = sums[:, 1 : _RECENT + 1] / recent
+    if state.rows.min() >= _RECENT + _BEFORE:
+        earlier = (sums[:, 1 + _BEFORE : _RECENT + 1 + _BEFORE] - sums[:, 1 : _RECENT + 1]) / _BEFORE
+        lower = level < earlier
+    else:
+        before = np.clip(state.rows[:, None] - recent, 1, _BEFORE)
+        earlier = (np.take_along_axis(sums, recent + before, axis=1) - sums[:, 1 : _RECENT + 1]) / before
+        lower = (level < earlier) & (recent + HOLD <= state.rows[:, None])
+    yes = np.where(lower, new[:, :_RECENT], 0.0)
+    chance = np.clip(yes.sum(1), _LEAST, 1 - _LEAST)
+    score = np.where(ready, np.log(chance / (1 - chance)), NONE)
+    p = new if ready.all() else np.where(ready[:, None], new, own.p)
     rows = np.where(ready & (yes.sum(1) > 0), yes.argmax(1) + 1, 0)
-    return Own(log_p, own.begun | ready), Verdict(score, rows)
-
-
-def _log_t(mean: FloatArray, variance: FloatArray, dof: FloatArray) -> FloatArray:
-    """Log density of 0, up to a constant, under Student's t around a mean."""
-    return -(dof + 1) / 2 * np.log1p(mean**2 / variance / dof) - 0.5 * np.log(variance)
+    return Own(p, own.begun | ready), Verdict(score, rows)

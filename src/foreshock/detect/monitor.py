@@ -72,6 +72,7 @@ class Monitor:
         self._names: list[str] = []
         self._how: list[Watched] = []
         self._channels: dict[str, Channel] = {}
+        self._wide, self._units = np.zeros(0, dtype=np.int64), np.zeros(0)
         self._noise = noise.start(0)
         self._steps = np.zeros((0, WINDOW), dtype=np.int64)
         self._levels = _Levels(np.zeros(0), np.zeros((0, 2)), np.zeros(0))
@@ -109,7 +110,7 @@ class Monitor:
         if planned:
             self._noise = self._noise._replace(rows=np.zeros_like(self._noise.rows))
             self._odds, self._peak = (
-                bocpd.start_own(len(self._odds.log_p)),
+                bocpd.start_own(len(self._odds.p)),
                 peak.start_own(len(self._peak.peak)),
             )
         self._admit(values)
@@ -123,7 +124,8 @@ class Monitor:
         for name in nan:
             if name in self._rows:
                 logged[self._rows[name]] = True
-        x = np.array([how.scaled(value) for how, value in zip(self._how, raw.tolist(), strict=True)])
+        x = raw.copy()
+        x[self._wide] = np.arcsinh(raw[self._wide] / self._units)
         if not self._names:
             return []
         self._noise, seen = noise.step(self._noise, x, self._known(values))
@@ -176,6 +178,8 @@ class Monitor:
             self._names.append(name)
             self._how.append(how)
         k = len(new)
+        units = np.array([how.unit for how in self._how])
+        self._wide, self._units = np.flatnonzero(units), units[units > 0]
         self._noise = joined(self._noise, noise.start(k))
         self._steps = np.concatenate([self._steps, np.zeros((k, WINDOW), dtype=np.int64)])
         fresh = _Levels(np.zeros(k), np.full((k, 2), -np.inf), np.full(k, np.inf))
@@ -214,28 +218,29 @@ class Monitor:
 
     def _remember(self, step: int, raw: FloatArray, x: FloatArray, seen: Seen) -> None:
         """Steps of the window, and the levels that sizes are told against."""
-        steps = np.empty_like(self._steps)
-        steps[:, :-1], steps[:, -1] = self._steps[:, 1:], step
-        self._steps = np.where(seen.fresh[:, None], steps, self._steps)
-        rows, window = seen.noise.rows, seen.noise.window
+        if seen.fresh.all():
+            self._steps[:, :-1] = self._steps[:, 1:]
+        else:
+            self._steps[seen.fresh, :-1] = self._steps[seen.fresh, 1:]
+        self._steps[seen.fresh, -1] = step
+        rows, levels = seen.noise.rows, self._levels
         early = seen.fresh & (rows <= _START)
-        first = np.where(early, self._levels.first + np.where(early, x, 0.0), self._levels.first)
-        level = window[:, -_LEVEL:].mean(1)
-        both = np.stack([level, -level], axis=1)
-        ready = (seen.fresh & (rows >= _LEVEL))[:, None]
-        best = np.where(ready, np.maximum(self._levels.best, both), self._levels.best)
-        least = np.fmin(self._levels.least, np.where(np.isfinite(raw), raw, np.nan))
-        self._levels = _Levels(first, best, least)
+        if early.any():
+            levels.first[early] += x[early]
+        level = seen.noise.window[:, -_LEVEL:].mean(1)
+        ready = seen.fresh & (rows >= _LEVEL)
+        for side, value in enumerate((level, -level)):
+            np.maximum(levels.best[:, side], value, out=levels.best[:, side], where=ready)
+        np.fmin(levels.least, raw, out=levels.least)
 
     def _judge(self, seen: Seen) -> dict[str, Verdict]:
         """What each kind of evidence says of its channels."""
         turned = {
-            kind: seen.toward(channel.signals, channel.signs)
-            for kind, channel in self._channels.items()
-            if kind != "stuck"
+            kind: seen.toward(self._channels[kind].signals, self._channels[kind].signs)
+            for kind in ("joint", "steady", "spike")
         }
         self._odds, both = joint.judge(self._odds, turned["joint"])
-        self._peak, patient = peak.judge(self._peak, turned["peak"])
+        self._peak, patient = peak.judge(self._peak, turned["joint"])  # the same signals
         return {
             "joint": both,
             "steady": joint.judge_steady(turned["steady"], self._channels["steady"].patient),
@@ -251,6 +256,8 @@ class Monitor:
         for kind in ("joint", "steady", "peak", "spike"):
             channel, verdict = self._channels[kind], verdicts[kind]
             above = verdict.score >= channel.thresholds
+            if not above.any() and self._armed[kind].all():
+                continue
             spoken = seen.fresh[channel.signals]
             for place in np.flatnonzero(above & spoken).tolist():
                 alarm = self._crossed(step, kind, place, verdict)

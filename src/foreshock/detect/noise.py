@@ -40,7 +40,11 @@ _ROWS_KNOWN = 40  # that a logged within-batch spread counts for
 _ROWS_WANDER = 12
 _BLOCKS = (8, 16)
 _SLOPE = 48  # rows of the slope
-_EARLY, _EVERY = 40, 4  # rows that are all estimated at; from then on every 4th is
+_EARLY, _EVERY, _EVERY_LATE = (
+    40,
+    8,
+    16,
+)  # rows that are all estimated at; how many pass between two from then on
 _FREE, _SLOW, _SLOWER = 0.15, 0.5, 2.2  # autocorrelation from which on `slowness` grows, and how
 _MEMORY = 600  # rows over which autocorrelation and tails are averaged in a long run
 
@@ -132,7 +136,11 @@ def step(state: State, x: FloatArray, known: FloatArray | None = None) -> tuple[
     if not fresh.all():
         window[~fresh] = state.window[~fresh]
     rows = state.rows + fresh
-    due = fresh & (rows >= FEWEST) & ((rows < _EARLY) | (rows % _EVERY == 0))
+    due = (
+        fresh
+        & (rows >= FEWEST)
+        & (rows % np.where(rows < _EARLY, 1, np.where(rows < WINDOW, _EVERY, _EVERY_LATE)) == 0)
+    )
     state = state._replace(window=window, rows=rows)
     if due.any():
         lengths = np.minimum(rows, WINDOW)
@@ -241,7 +249,7 @@ def _tails(moves: FloatArray, length: int) -> FloatArray:
 
 def _settled(old: FloatArray, new: FloatArray, long: BoolArray) -> FloatArray:
     """In a long run what moves slowly is averaged over more rows than the window has."""
-    return np.asarray(np.where(long, old + (new - old) * _EVERY / _MEMORY, new))
+    return np.asarray(np.where(long, old + (new - old) * _EVERY_LATE / _MEMORY, new))
 
 
 def _wander(values: FloatArray, kept: FloatArray, sd: FloatArray, phi: FloatArray) -> FloatArray:

@@ -41,11 +41,12 @@ from foreshock.run import FloatArray, IntArray
 
 HOLD = 8  # rows before which nothing is said
 _AFTER, _AFTER_STEADY = (1, 2, 3, 5, 8, 12, 20, 32), (1, 2, 3, 5, 8)
-_BEFORE, _BEFORE_STEADY = (8, 16, 32, 64), (16, 32)
+_BEFORE, _BEFORE_STEADY = (8, 20, 50), (16, 32)
 _CLIP = 4.0  # standard deviations from the recent median
 _MIDDLE = 20  # rows of that median
 _MOST = 1e6  # standard errors
 FEW = 8  # moves below which a signal stands still, and only ranks speak
+_BACK = np.arange(1 - WINDOW, 1)  # rows from now
 _NEARLY = 0.9
 _PHI = np.linspace(-0.3, 0.95, 126)
 
@@ -54,9 +55,9 @@ class Pairs(NamedTuple):
     """Pairs of windows, ordered by the length of the later one.
 
     Attributes:
-        weights: (WINDOW, pairs) for each kind of difference; applied to a window they give the earlier mean,
-            or the line through the earlier rows, less the later mean.
-        accuracy: (len(_PHI), pairs) for each kind: one over its standard error in units of the signal's.
+        weights: (WINDOW, pairs); applied to a window they give the earlier less the later mean. For drifting
+            signals (WINDOW, 2 * pairs): then the line through the earlier rows less the later mean.
+        accuracy: (len(_PHI), the same): one over its standard error in units of the signal's.
         rows: (pairs,) rows from the end of the earlier window on.
         reach: (pairs,) rows from the middle of the earlier window to that of the later.
         need: (pairs,) rows that both take, with the gap.
@@ -64,8 +65,8 @@ class Pairs(NamedTuple):
         after: (lengths,) those lengths.
     """
 
-    weights: tuple[FloatArray, ...]
-    accuracy: tuple[FloatArray, ...]
+    weights: FloatArray
+    accuracy: FloatArray
     rows: IntArray
     reach: FloatArray
     need: IntArray
@@ -104,10 +105,11 @@ def judge(seen: Seen, steady: bool = False, patient: noise.BoolArray | None = No
         z[patient, : pairs.groups[1]] = NONE
     best = np.maximum.reduceat(z, pairs.groups, axis=1)
     wander = np.ones((k, len(pairs.after)))
-    wander[:, pairs.after >= 5], wander[:, pairs.after >= 12] = state.wander[:, :1], state.wander[:, 1:]
+    middle, late = np.searchsorted(pairs.after, (5, 12))
+    wander[:, middle:late], wander[:, late:] = state.wander[:, :1], state.wander[:, 1:]
     tails = 4 + 6 * pairs.after / state.tails[:, None]  # of a mean of that many
     dof = 1 / (1 / tails + 1 / np.maximum(state.dof, 1.0)[:, None])
-    score = np.where(np.isfinite(best), normal(np.maximum(best, -_MOST) / wander, dof), NONE).max(1)
+    score = normal(np.maximum(best, -_MOST) / wander, dof).max(1)
     good = z >= _NEARLY * z.max(1, keepdims=True)  # of pairs that are nearly as good the most recent onset
     rows = np.where(good, pairs.rows, WINDOW).min(1)
     still = state.moved < FEW
@@ -121,22 +123,23 @@ def _differences(state: noise.State, pairs: Pairs) -> FloatArray:
 
     Under `steady` the slope is taken out before values are clipped, and given back to differences of means.
     """
-    steady = len(pairs.weights) > 1
+    count = len(pairs.rows)
+    steady = pairs.weights.shape[1] > count
     sd = np.where(state.sd > 0, state.sd, 1.0)[:, None]
-    window = state.window - state.slope[:, None] * np.arange(1 - WINDOW, 1) if steady else state.window
+    window = state.window - state.slope[:, None] * _BACK if steady else state.window
     recent = window[:, -_MIDDLE:] if state.rows.min() >= _MIDDLE else window[:, -HOLD:]
     half = recent.shape[1] // 2
     centred = (window - np.partition(recent, half, axis=1)[:, half : half + 1]) / sd
-    clipped = np.clip(centred, -_CLIP, _CLIP)
-    place = np.rint((state.phi - _PHI[0]) / (_PHI[1] - _PHI[0])).astype(np.int64)
-    found: list[FloatArray] = []
-    for weights, accuracy in zip(pairs.weights, pairs.accuracy, strict=True):
-        z = clipped @ weights
-        z[:, : pairs.groups[1]] += clipped[:, -1:] - centred[:, -1:]  # the newest row speaks unclipped
-        if steady and not found:
-            z -= state.slope[:, None] / sd * pairs.reach
-        found.append(z * accuracy[place])
-    return np.minimum(found[0], found[1]) if steady else found[0]
+    clipped = np.minimum(np.maximum(centred, -_CLIP), _CLIP)
+    z = clipped @ pairs.weights
+    beyond = clipped[:, -1:] - centred[:, -1:]  # the newest row speaks unclipped
+    if beyond.any():
+        for first in range(0, z.shape[1], count):
+            z[:, first : first + pairs.groups[1]] += beyond
+    if steady:
+        z[:, :count] -= state.slope[:, None] / sd * pairs.reach
+    z *= pairs.accuracy[np.rint((state.phi - _PHI[0]) / (_PHI[1] - _PHI[0])).astype(np.int64)]
+    return np.minimum(z[:, :count], z[:, count:]) if steady else z
 
 
 def normal(t: FloatArray, dof: FloatArray) -> FloatArray:
@@ -176,7 +179,7 @@ def pairs_of(steady: bool) -> Pairs:
     found = []
     for after in lengths:
         for before in _BEFORE_STEADY if steady else _BEFORE:
-            for gap in sorted({0, after // 2, after, *(() if steady else (2 * after,))}):
+            for gap in (0, after) if steady or after < 5 else (0, after, 2 * after):
                 if after + gap + before <= WINDOW:
                     found.append((after, gap, before))
     kinds = [np.zeros((WINDOW, len(found))) for _ in range(2 if steady else 1)]
@@ -189,8 +192,8 @@ def pairs_of(steady: bool) -> Pairs:
             weights[first : first + before, pair] = 1 / before + tilt * place
     afters, gaps, befores = np.array(found).T
     return Pairs(
-        weights=tuple(kinds),
-        accuracy=tuple(map(_accuracy, kinds)),
+        weights=np.concatenate(kinds, axis=1),
+        accuracy=_accuracy(np.concatenate(kinds, axis=1)),
         rows=afters + gaps,
         reach=(befores + afters) / 2 + gaps,
         need=afters + gaps + befores,

@@ -28,6 +28,7 @@ from foreshock.detect.scan import FEW, HOLD, normal
 from foreshock.run import FloatArray
 
 _BEFORE = 30
+_SUDDEN = 2.0  # standard deviations from the value before
 _MEDIAN = np.pi / 2  # variance of a median over that of a mean
 
 
@@ -46,7 +47,8 @@ def judge(seen: Seen) -> Verdict:
     """Normal deviate of the newest value."""
     state = seen.noise
     ready = seen.fresh & (state.rows > HOLD) & (state.sd > 0) & (state.moved >= FEW)
-    if not ready.any():
+    moved = np.abs(state.window[:, -1] - state.window[:, -2]) > _SUDDEN * state.sd
+    if not (ready & moved).any():
         return silent(len(ready))
     shortest = int(state.rows[ready].min()) - 1
     before = min(_BEFORE, shortest)
@@ -56,4 +58,5 @@ def judge(seen: Seen) -> Verdict:
     sd = np.where(state.sd > 0, state.sd, 1.0)
     t = (middle - state.window[:, -1]) / (sd * np.sqrt(1 + _MEDIAN / before))
     dof = 1 / (1 / (4 + 6 / state.tails) + 1 / np.maximum(state.dof, 1.0))
+    ready &= moved
     return Verdict(np.where(ready, normal(t, dof), NONE), ready.astype(np.int64))

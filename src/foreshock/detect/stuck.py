@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from foreshock.detect._verdict import NONE, Verdict
+from foreshock.detect._verdict import NONE, Verdict, silent
 from foreshock.run import FloatArray, IntArray
 
 _RECENT = 60  # rows
@@ -58,6 +58,10 @@ def step(state: State, x: FloatArray) -> tuple[State, Verdict]:
     fresh = np.isfinite(x)
     again = fresh & (x == state.last)
     moved = fresh & ~again & np.isfinite(state.last)
+    if not again.any() and not state.here.any():  # most rows of most runs
+        recent = np.where(moved, state.recent * (1 - 1 / _RECENT), state.recent)
+        last = np.where(fresh, x, state.last)
+        return State(last, state.rows + moved, state.repeats, state.here, recent), silent(len(x))
     rows = np.where(moved, state.rows + state.here + 1, state.rows)
     repeats = np.where(moved, state.repeats + state.here, state.repeats)
     here = np.where(again, state.here + 1, np.where(fresh, 0, state.here))
