@@ -97,7 +97,7 @@ def judge(own: Own, seen: Seen) -> tuple[Own, Verdict]:
     before_now = (sums[:, 2 : _LONGEST + 2] - sums[:, 1:2]) / _LENGTHS  # means without the newest
     usual = before_now[np.arange(k), held - 1]
     widened = np.sqrt(np.maximum((1 + state.phi) / (1 - state.phi), 1.0))
-    dof = 1 / (1 / (4 + 6 / state.tails) + 1 / np.maximum(state.dof, 1.0))
+    dof = 1 / (1 / (4 + 6 / state.tails) + 1 / state.dof)
     mean = (_LENGTHS * before_now + _PRIOR * usual[:, None]) / (_LENGTHS + _PRIOR)
     tilt = -(dof + 1) / 2
     unit = widened * dof

@@ -13,7 +13,7 @@ import numpy as np
 
 from foreshock.detect import bocpd, scan
 from foreshock.detect._verdict import Verdict
-from foreshock.detect.noise import BoolArray, Seen, slowness
+from foreshock.detect.noise import BoolArray, Seen
 
 _WEIGHT = 0.3
 _LEAST = -2.0  # odds below count as these
@@ -26,10 +26,10 @@ def judge(own: bocpd.Own, seen: Seen) -> tuple[bocpd.Own, Verdict]:
     phi = seen.noise.phi
     weight = _WEIGHT * np.minimum((1 - phi) / (1 + phi), 1.0) ** 2
     score = scanned.score + weight * np.maximum(odds.score, _LEAST)
-    return own, Verdict(score / slowness(seen), scanned.rows)
+    return own, Verdict(score / seen.noise.slowness, scanned.rows)
 
 
 def judge_steady(seen: Seen, patient: BoolArray | None = None) -> Verdict:
     """The scan alone, safe under drifts; a single row of a `patient` signal says nothing."""
     scanned = scan.judge(seen, steady=True, patient=patient)
-    return Verdict(scanned.score / slowness(seen), scanned.rows)
+    return Verdict(scanned.score / seen.noise.slowness, scanned.rows)

@@ -235,17 +235,18 @@ class Monitor:
 
     def _judge(self, seen: Seen) -> dict[str, Verdict]:
         """What each kind of evidence says of its channels."""
-        turned = {
-            kind: seen.toward(self._channels[kind].signals, self._channels[kind].signs)
-            for kind in ("joint", "steady", "spike")
-        }
-        self._odds, both = joint.judge(self._odds, turned["joint"])
-        self._peak, patient = peak.judge(self._peak, turned["joint"])  # the same signals
+        kept, drifting, single = (self._channels[kind] for kind in ("joint", "steady", "spike"))
+        signals = np.concatenate([kept.signals, drifting.signals, single.signals])
+        signs = np.concatenate([kept.signs, drifting.signs, single.signs])
+        turned = seen.toward(signals, signs)
+        first, second = len(kept.signals), len(kept.signals) + len(drifting.signals)
+        self._odds, both = joint.judge(self._odds, turned.part(0, first))
+        self._peak, low = peak.judge(self._peak, turned.part(0, first))  # the same signals
         return {
             "joint": both,
-            "steady": joint.judge_steady(turned["steady"], self._channels["steady"].patient),
-            "peak": patient,
-            "spike": spike.judge(turned["spike"]),
+            "steady": joint.judge_steady(turned.part(first, second), drifting.patient),
+            "peak": low,
+            "spike": spike.judge(turned.part(second, len(signals))),
         }
 
     # -- events that are estimates -----------------------------------------------------------------------

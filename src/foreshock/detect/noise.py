@@ -58,10 +58,12 @@ class State(NamedTuple):
         sd: (k,) standard deviation of a single value.
         phi: (k,) lag-1 autocorrelation.
         tails: (k,) excess kurtosis.
-        wander: (k, 2) standard deviation of means of 8 and of 16 rows over what `phi` predicts, at least 1.
-        dof: (k,) degrees of freedom that `sd` is worth.
+        wander: (k, 3) standard deviation of means of 1, 8 and 16 rows over what `phi` predicts, at least 1.
+        dof: (k,) degrees of freedom that `sd` is worth, at least 1.
         moved: (k,) rows among the last 80 whose value differs from the one before.
         slope: (k,) mean change a row over the last 48, sudden changes clipped.
+        slowness: (k,) by how much evidence is discounted for autocorrelation, and for how little is known of
+            it, at least 1.
     """
 
     window: FloatArray
@@ -73,6 +75,7 @@ class State(NamedTuple):
     dof: FloatArray
     moved: IntArray
     slope: FloatArray
+    slowness: FloatArray
 
 
 class Seen(NamedTuple):
@@ -87,17 +90,14 @@ class Seen(NamedTuple):
         window, slope = noise.window * signs[:, None], noise.slope * signs
         return Seen(noise._replace(window=window, slope=slope), self.fresh[rows])
 
+    def part(self, first: int, last: int) -> Seen:
+        """The signals in these places; nothing is copied."""
+        return Seen(_taken(self.noise, slice(first, last)), self.fresh[first:last])
 
-def _taken(state: State, rows: IntArray) -> State:
+
+def _taken(state: State, rows: IntArray | slice) -> State:
     parts: list[Any] = [part[rows] for part in state]
     return State(*parts)
-
-
-def slowness(seen: Seen) -> FloatArray:
-    """By how much evidence is discounted for autocorrelation, and for how little is known of it, (k,)."""
-    state = seen.noise
-    slow = np.maximum(state.phi + 1 / np.sqrt(np.maximum(state.rows, 1)) - _FREE, 0.0)
-    return 1 + _SLOW * slow + _SLOWER * slow**2
 
 
 def start(k: int) -> State:
@@ -108,10 +108,11 @@ def start(k: int) -> State:
         np.zeros(k),
         np.full(k, _PRIOR_PHI),
         np.full(k, _PRIOR_TAILS),
-        np.ones((k, len(_BLOCKS))),
-        np.zeros(k),
+        np.ones((k, 1 + len(_BLOCKS))),
+        np.ones(k),
         np.zeros(k, dtype=np.int64),
         np.zeros(k),
+        np.ones(k),
     )
 
 
@@ -171,6 +172,7 @@ def _estimated(state: State, rows: IntArray, length: int, known: FloatArray | No
         given = np.isfinite(of_batch) & (of_batch > 0)
         mixed = (dof * variance + _ROWS_KNOWN * np.where(given, of_batch, 0.0) ** 2) / (dof + _ROWS_KNOWN)
         variance, dof = np.where(given, mixed, variance), np.where(given, dof + _ROWS_KNOWN, dof)
+    slow = np.maximum(phi + 1 / np.sqrt(state.rows[rows]) - _FREE, 0.0)
     sd = np.sqrt(variance)
     sd[sd <= _ROUNDING * np.abs(values).max(1)] = 0.0  # the last digits of a double are no scatter
     new = {
@@ -178,7 +180,8 @@ def _estimated(state: State, rows: IntArray, length: int, known: FloatArray | No
         "phi": phi,
         "tails": _settled(state.tails[rows], _tails(scaled * kept, length), long),
         "wander": _wander(values, kept, sd, phi),
-        "dof": dof,
+        "dof": np.maximum(dof, 1.0),
+        "slowness": 1 + _SLOW * slow + _SLOWER * slow**2,
         "slope": (middle + unit * np.clip(raw[:, -_SLOPE:], -_CLIP, _CLIP).mean(1, keepdims=True))[:, 0],
         "moved": (moves[:, -recent:] != 0).sum(1),
     }
@@ -257,11 +260,11 @@ def _wander(values: FloatArray, kept: FloatArray, sd: FloatArray, phi: FloatArra
 
     Three blocks with a steep stretch in them say nothing.
     """
-    found = np.ones((len(values), len(_BLOCKS)))
+    found = np.ones((len(values), 1 + len(_BLOCKS)))
     alive = sd > 0
     path = running_sums((values - values[:, -1:]) / np.where(alive, sd, 1.0)[:, None])
     steep = running_sums(1 - kept)
-    for place, block in enumerate(_BLOCKS):
+    for place, block in enumerate(_BLOCKS, 1):
         hop = block // 4
         means = (path[:, block:] - path[:, :-block])[:, ::hop] / block
         bends = means[:, 8:] - 2 * means[:, 4:-4] + means[:, :-8]

@@ -33,7 +33,7 @@ import numpy as np
 
 from foreshock.detect import noise
 from foreshock.detect._verdict import NONE, Verdict, silent
-from foreshock.detect.noise import Seen, slowness
+from foreshock.detect.noise import Seen
 from foreshock.run import FloatArray, IntArray
 
 _SIZES = np.array([0.25, 0.5, 1.0, 2.0, 4.0])  # falls, in standard deviations
@@ -88,7 +88,7 @@ def judge(own: Own, seen: Seen) -> tuple[Own, Verdict]:
     if not ready.any():
         return own, silent(k)
     sd = np.where(state.sd > 0, state.sd, 1.0)
-    slow = np.maximum((1 + state.phi) / (1 - state.phi), 1.0) * state.wander[:, 1] ** 2
+    slow = np.maximum((1 + state.phi) / (1 - state.phi), 1.0) * state.wander[:, 2] ** 2
     level = state.window[:, -_LEVEL:].mean(1) - _MARGIN * sd * np.sqrt(slow / _LEVEL)
     known = ready & np.isfinite(own.peak)
     baseline = np.where(known, own.peak, level)
@@ -96,7 +96,7 @@ def judge(own: Own, seen: Seen) -> tuple[Own, Verdict]:
     gain = (_SIZES * z[:, None] - _SIZES**2 / 2) / slow[:, None]
     ratios = np.maximum(np.logaddexp(0.0, own.ratios) + gain, _LEAST)
     ratios = np.where(known[:, None], ratios, own.ratios)
-    mean = (np.logaddexp.reduce(ratios, axis=1) - np.log(len(_SIZES))) / slowness(seen) ** 3
+    mean = (np.logaddexp.reduce(ratios, axis=1) - np.log(len(_SIZES))) / state.slowness**3
     since = np.where(known, np.where(mean > 0, own.since + 1, 0), own.since)
     peak = np.where(ready, np.maximum(own.peak, level), own.peak)
     return Own(peak, ratios, since), Verdict(np.where(known, mean, NONE), np.where(known, since, 0))

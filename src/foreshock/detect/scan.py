@@ -47,7 +47,7 @@ _MIDDLE = 20  # rows of that median
 _MOST = 1e6  # standard errors
 FEW = 8  # moves below which a signal stands still, and only ranks speak
 _BACK = np.arange(1 - WINDOW, 1)  # rows from now
-_NEARLY = 0.9
+_WORTH, _NEARLY = 1.5, 0.9
 _PHI = np.linspace(-0.3, 0.95, 126)
 
 
@@ -63,6 +63,7 @@ class Pairs(NamedTuple):
         need: (pairs,) rows that both take, with the gap.
         groups: (lengths,) where the pairs of each length of the later window begin.
         after: (lengths,) those lengths.
+        wander: (lengths,) which of the scales of `noise.State.wander` they have.
     """
 
     weights: FloatArray
@@ -72,6 +73,7 @@ class Pairs(NamedTuple):
     need: IntArray
     groups: IntArray
     after: IntArray
+    wander: IntArray
 
 
 def start(k: int) -> noise.State:
@@ -104,14 +106,14 @@ def judge(seen: Seen, steady: bool = False, patient: noise.BoolArray | None = No
     if patient is not None:
         z[patient, : pairs.groups[1]] = NONE
     best = np.maximum.reduceat(z, pairs.groups, axis=1)
-    wander = np.ones((k, len(pairs.after)))
-    middle, late = np.searchsorted(pairs.after, (5, 12))
-    wander[:, middle:late], wander[:, late:] = state.wander[:, :1], state.wander[:, 1:]
     tails = 4 + 6 * pairs.after / state.tails[:, None]  # of a mean of that many
-    dof = 1 / (1 / tails + 1 / np.maximum(state.dof, 1.0)[:, None])
-    score = normal(np.maximum(best, -_MOST) / wander, dof).max(1)
-    good = z >= _NEARLY * z.max(1, keepdims=True)  # of pairs that are nearly as good the most recent onset
-    rows = np.where(good, pairs.rows, WINDOW).min(1)
+    dof = 1 / (1 / tails + 1 / state.dof[:, None])
+    score = normal(np.maximum(best, -_MOST) / state.wander[:, pairs.wander], dof).max(1)
+    rows = np.zeros(k, dtype=np.int64)
+    told = np.flatnonzero(score > _WORTH)
+    if len(told):  # of pairs that are nearly as good the most recent onset
+        good = z[told] >= _NEARLY * z[told].max(1, keepdims=True)
+        rows[told] = np.where(good, pairs.rows, WINDOW).min(1)
     still = state.moved < FEW
     if still.any():
         score[still], rows[still] = _by_rank(state.window[still], state.rows[still])
@@ -199,6 +201,7 @@ def pairs_of(steady: bool) -> Pairs:
         need=afters + gaps + befores,
         groups=np.flatnonzero(np.diff(afters, prepend=0)),
         after=np.array(lengths),
+        wander=np.searchsorted((5, 12), lengths, side="right"),
     )
 
 

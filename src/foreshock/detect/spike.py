@@ -57,6 +57,6 @@ def judge(seen: Seen) -> Verdict:
     middle = np.partition(earlier, half, axis=1)[:, half]
     sd = np.where(state.sd > 0, state.sd, 1.0)
     t = (middle - state.window[:, -1]) / (sd * np.sqrt(1 + _MEDIAN / before))
-    dof = 1 / (1 / (4 + 6 / state.tails) + 1 / np.maximum(state.dof, 1.0))
+    dof = 1 / (1 / (4 + 6 / state.tails) + 1 / state.dof)
     ready &= moved
     return Verdict(np.where(ready, normal(t, dof), NONE), ready.astype(np.int64))
