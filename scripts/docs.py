@@ -4,9 +4,10 @@
     python scripts/docs.py --check    # exit 1 and name the files that are out of date
 
 Generated: the help text of each command (between `<!-- help: NAME -->` and `<!-- end help -->` in
-docs/commands/NAME.md), docs/signals.md from the metric dictionary, docs/causes.md from the catalogue.
+docs/commands/NAME.md), docs/signals.md from the metric dictionary, docs/causes.md from the catalogue, the
+table of watched signals in docs/detect/index.md.
 Renewed but not checked, because the last digits may differ between machines: what the README shows of
-`foreshock demo`, and its picture docs/img/demo.png.
+`foreshock demo` and `foreshock watch`, and its picture docs/img/demo.png.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 
 from foreshock import cli, diagnosis, signals
 from foreshock.cli import command_line
+from foreshock.detect._watched import WATCHED, Watched
 
 ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = sorted(cli.COMMANDS)
@@ -51,11 +53,38 @@ def command_page(name: str) -> str:
     return re.sub(pattern, lambda _: block, text, flags=re.S)
 
 
+def watched_page() -> str:
+    """The page of live detection with its table of signals renewed."""
+    rows = [_watched_row(name, how) for name, how in WATCHED.items()]
+    head = "| signal | goes wrong | told besides | scale | share |\n|---|---|---|---|---|\n"
+    block = f"<!-- watched -->\n{head}{''.join(rows)}<!-- end watched -->"
+    text = (ROOT / "docs" / "detect" / "index.md").read_text()
+    return re.sub(r"<!-- watched -->.*?<!-- end watched -->", lambda _: block, text, flags=re.S)
+
+
+def _watched_row(name: str, how: Watched) -> str:
+    way = {"down": "falls", "up": "rises", "both": "falls or rises"}[how.bad]
+    told = [
+        text
+        for text, told in (
+            ("single values", how.spikes),
+            ("standing still", how.still),
+            (f"at {how.full:g}" if how.full else "", how.full),
+            ("not single values", how.patient),
+        )
+        if told
+    ]
+    beyond = ", beyond its drift" if how.drifts else ""
+    scale = f"{how.unit:g}" if how.unit else ""
+    return f"| `{name}` | {way}{beyond} | {', '.join(told)} | {scale} | {how.share:g} |\n"
+
+
 def pages() -> dict[str, Callable[[], str]]:
     """Every generated file, relative to the repository, and what makes it."""
     made: dict[str, Callable[[], str]] = {
         "docs/signals.md": signals.markdown,
         "docs/causes.md": diagnosis.markdown,
+        "docs/detect/index.md": watched_page,
     }
     for name in COMMANDS:
         made[f"docs/commands/{name}.md"] = lambda name=name: command_page(name)  # type: ignore[misc]
@@ -76,6 +105,19 @@ def renew_demo() -> None:
     readme.write_text(
         re.sub(r"<!-- demo -->.*?<!-- end demo -->", lambda _: block, readme.read_text(), flags=re.S)
     )
+
+
+def renew_watch() -> None:
+    """Replay the demo's run for the README."""
+    readme = ROOT / "README.md"
+    begin = "<!-- watch -->\n```text\n$ "
+    text = readme.read_text()
+    command = text.split(begin)[1].split("\n")[0]
+    done = CliRunner().invoke(command_line(), [str(part) for part in command.split()[1:]])
+    if done.exit_code:
+        raise SystemExit(f"{command} failed: {done.output}")
+    block = f"{begin}{command}\n{done.stdout.rstrip()}\n```\n<!-- end watch -->"
+    readme.write_text(re.sub(r"<!-- watch -->.*?<!-- end watch -->", lambda _: block, text, flags=re.S))
 
 
 def outdated() -> list[str]:
@@ -100,6 +142,7 @@ def main() -> None:
         (ROOT / name).write_text(pages()[name]())
         print(f"rewrote {name}")
     renew_demo()
+    renew_watch()
 
 
 if __name__ == "__main__":

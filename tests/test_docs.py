@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import doctest
+import io
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from foreshock.readers._registry import READERS
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "design").rglob("*.md")])
 COMMANDS = sorted(cli.COMMANDS)
+EXAMPLES = [page for page in PAGES if ">>> " in page.read_text()]
 
 
 def test_generated_pages_are_current() -> None:
@@ -52,3 +55,23 @@ def test_every_analysis_method_has_a_page_that_the_readme_or_index_links() -> No
     for method in ("noise", "change_points", "phases", "key_points", "changes", "relations", "quality"):
         assert (ROOT / "docs" / "analysis" / f"{method}.md").exists(), method
         assert f"(analysis/{method}.md)" in index, method
+
+
+def test_every_live_detector_has_a_page_that_the_index_links() -> None:
+    folder = ROOT / "docs" / "detect"
+    index = (folder / "index.md").read_text()
+    modules = {path.stem for path in (ROOT / "src" / "foreshock" / "detect").glob("[a-z]*.py")}
+    for module in modules - {"monitor"}:
+        assert (folder / f"{module}.md").exists(), module
+        assert f"({module}.md)" in index, module
+
+
+@pytest.mark.parametrize("page", EXAMPLES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_examples_print_what_they_say(page: Path) -> None:
+    blocks = re.findall(r"^```python\n(>>> .*?)^```", page.read_text(), flags=re.M | re.S)
+    assert blocks
+    said = io.StringIO()
+    for place, block in enumerate(blocks):
+        example = doctest.DocTestParser().get_doctest(block, {}, f"{page.name} {place}", str(page), 0)
+        doctest.DocTestRunner().run(example, out=said.write)
+    assert not said.getvalue(), said.getvalue()
