@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 import numpy as np
 import orjson
 
+from foreshock.detect._watched import watched
 from foreshock.readers._clean import _averaged
 from foreshock.readers._follow_table import Row, _place
 from foreshock.readers._records import flatten
@@ -84,7 +85,8 @@ class Names:
     def __init__(self, run: Run, asked: Collection[str] = ()) -> None:
         self._known = set(run.series.original)
         taken = {name: (column.key, column.transform) for name, column in run.columns.items()}
-        taken |= {key: (key, "identity") for key in run.unrecognised if key in asked and key not in taken}
+        others = [key for key in run.unrecognised if key not in taken and (key in asked or watched(key))]
+        taken |= {key: (key, "identity") for key in others}
         # The length first, as sums over a sequence are divided by it.
         self._taken = sorted(taken.items(), key=lambda entry: entry[0] != _LENGTH)
         self.order = sorted(taken, key=_place)

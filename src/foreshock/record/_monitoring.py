@@ -18,6 +18,7 @@ from typing import Any
 from foreshock.detect import PLANNED, Alarm, Monitor
 from foreshock.readers import open_run
 from foreshock.readers._follow_table import Row, Table
+from foreshock.readers._records import number
 from foreshock.record._live_rows import Averages, Making, Names
 from foreshock.run import Event, Run
 
@@ -262,7 +263,8 @@ def alarm_of(event: Event) -> Alarm | None:
     if event.kind != "alarm" or not (isinstance(interval, list) and isinstance(evidence, list)):
         return None
     known = {"step": event.step, "onset_interval": tuple(interval), "evidence": tuple(evidence)}
-    return Alarm(**{**fields, **known})  # type: ignore[arg-type]
+    values = {name: number(fields[name]) for name in ("from_value", "to_value")}  # NaN is a text there
+    return Alarm(**{**fields, **known, **values})  # type: ignore[arg-type]
 
 
 def _key(alarm: Alarm) -> Told:
