@@ -21,7 +21,6 @@ from lab import score
 from lab.adapters import foreshock as adapter
 from lab.adapters import rldoctor, rlprobe, rlwatch
 from lab.adapters.base import Record, ToolError, Watcher
-from lab.adapters.foreshock import _Told
 from lab.score_data import curves, records, truths, write_journal
 from lab.score_measure import delay, detected, draws_of, estimate, median, rate
 from lab.score_table import table
@@ -286,35 +285,16 @@ def test_what_a_tool_gave_up_on_is_left_out_and_told(corpus: Path) -> None:
     assert all(each.error == "out of paper" for each in said.values())
 
 
-def test_an_event_that_is_dated_anew_is_told_once(monkeypatch: pytest.MonkeyPatch, corpus: Path) -> None:
-    """The analysis is replaced: it finds at each look the events of the script."""
-    script = {
-        10: [_Told("reward_mean", "change", 5, 6)],
-        20: [_Told("reward_mean", "change", 8, 9), _Told("kl_ref", "change", 8, 9)],
-        30: [],
-        40: [_Told("reward_mean", "change", 3, 4), _Told("reward_mean", "change", 30, 31)],
-    }
-    looks = []
-
-    def analysed(seen: Record) -> Any:
-        looks.append(len(seen.rows))
-        return None, seen.steps[-1]
-
-    monkeypatch.setattr(adapter, "_analysed", analysed)
-    monkeypatch.setattr(adapter, "_reasons", lambda step: script[step])
-    monkeypatch.setattr(adapter, "open_causes", lambda run, step: [])
-    tool = adapter.Foreshock(every=10)
+def test_foreshock_tells_what_its_monitor_tells_however_often_it_looks(corpus: Path) -> None:
     held = records(corpus, ["a", "clean-a"])
-    alarms = look(tool, "metrics", held["a"]).alarms
-    assert alarms is not None
-    assert [(step, what.split()[0]) for step, what in alarms] == [
-        (10, "reward_mean"),
-        (20, "kl_ref"),  # the reward's event moved by two steps and is the same
-        (40, "reward_mean"),  # back at its first date it is no news; the other is
-    ]
-    look(tool, "metrics", held["clean-a"])
-    # The twin is equal before step 20: analysed there once for both. The last look is for the causes.
-    assert looks == [10, 20, 30, 40, 40, 20, 30, 40, 40]
+    often, seldom = (look(adapter.Foreshock(every), "metrics", held["a"]).alarms for every in (1, 10))
+    assert often is not None and seldom is not None
+    assert [what for _, what in often] == [what for _, what in seldom]
+    step, what = next((step, what) for step, what in often if what.startswith("reward_mean"))
+    assert 20 <= step <= 22
+    assert "at 20" in what or "at 21" in what
+    clean = look(adapter.Foreshock(), "metrics", held["clean-a"]).alarms
+    assert clean is not None and not [what for _, what in clean if what.startswith("reward_mean")]
 
 
 def test_tables_of_adapters_name_causes_of_the_catalogue() -> None:
