@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -162,13 +163,40 @@ def test_the_training_is_the_same_with_and_without_it(tmp_path: Path, rloo: bool
         trainer.train()
         return history(trainer), trainer.model.state_dict()
 
-    callback = ForeshockCallback(strict=True, model_every=1)
+    callback = ForeshockCallback(strict=True, model_every=1, monitor=True)
     without, weights = run(tmp_path / "without", [])
     recorded, same_weights = run(tmp_path / "with", [callback])
     callback.close()
     assert recorded == without
     assert all(torch.equal(weights[name], same_weights[name]) for name in weights)
     assert evidence(tmp_path / "with" / "foreshock", "batch"), "it was indeed recorded"
+
+
+def test_an_alarm_is_an_event_a_warning_of_the_trainer_and_reaches_the_callback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    level, noise = [1.0], random.Random(0)
+
+    def judge(completions: list[str], **columns: Any) -> list[float]:
+        return [level[0] + 0.02 * noise.random() for _ in completions]
+
+    given: list[Any] = []
+    callback = ForeshockCallback(strict=True, samples=0, monitor=True, on_alarm=given.append)
+    trainer = tiny.trainer(
+        tmp_path, [callback, At(25, lambda: level.insert(0, 0.5))], [judge], max_steps=28, logging_steps=1
+    )
+    # The loggers of transformers hand nothing on to those above them.
+    logger = logging.getLogger("transformers.trainer")
+    logger.addHandler(caplog.handler)
+    try:
+        trainer.train()
+    finally:
+        logger.removeHandler(caplog.handler)
+    first = next(alarm for alarm in given if alarm.signal == "reward_mean")
+    assert (first.state, first.step) == ("open", 25), "in the step that shows it"
+    assert f"foreshock: {first.text}" in caplog.messages
+    told = [event["data"]["signal"] for event in events(tmp_path / "foreshock", "alarm")]
+    assert told == [alarm.signal for alarm in given]
 
 
 def test_what_is_evaluated_is_not_taken_for_training(tmp_path: Path) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from foreshock.detect import Alarm
 
 _DEPTH = 20  # frames between `Trainer.train` and a callback; five at the versions this was written for
 _OF_THE_ATTEMPT = frozenset({"resume_from_checkpoint", "local_rank", "logging_dir", "run_name"})
@@ -118,6 +122,12 @@ def sources(columns: Mapping[str, list[Any]], wanted: str | None) -> list[Any] |
 def ids(columns: Mapping[str, list[Any]], wanted: str | None) -> list[Any] | None:
     """What identifies each prompt."""
     return column(columns, wanted, _IDS)
+
+
+def warn_of(alarm: Alarm) -> None:
+    """Put an alarm that opens into the log of the trainer."""
+    if alarm.state == "open":
+        logging.getLogger("transformers.trainer").warning("foreshock: %s", alarm.text)
 
 
 def nan_counts(trainer: Any) -> dict[str, tuple[int, int]]:

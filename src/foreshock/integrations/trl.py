@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,8 @@ from foreshock.record import Recorder
 _MISSING = False
 if TYPE_CHECKING:
     from transformers import TrainerCallback
+
+    from foreshock.detect import Alarm
 else:
     try:
         from transformers import TrainerCallback
@@ -68,6 +70,8 @@ class ForeshockCallback(TrainerCallback):
         id_column: str | None = None,
         fsync: bool = False,
         strict: bool = False,
+        monitor: bool | Mapping[str, Any] = False,
+        on_alarm: Callable[[Alarm], None] | Sequence[Callable[[Alarm], None]] = (),
         **facts: Any,
     ) -> None:
         """Prepare; the folder is opened when the training begins.
@@ -84,6 +88,9 @@ class ForeshockCallback(TrainerCallback):
                 "question_id", else the text of the prompt.
             fsync: wait after every step until it is on the disk.
             strict: raise what goes wrong, for tests.
+            monitor: judge each step as `foreshock watch` does; alarms are events of the run, and one that
+                opens is a warning in the log of the trainer. Instead of True, options as for `Recorder`.
+            on_alarm: called with each alarm, as by `Recorder`.
             facts: what else is known about the run: `units={"reward": "points"}`, ...
 
         Raises:
@@ -95,6 +102,8 @@ class ForeshockCallback(TrainerCallback):
         self._settings = Settings(samples, max_sample_bytes, redact, model_every, source_column, id_column)
         self._fsync = fsync
         self._strict = strict
+        self._monitor = monitor
+        self._on_alarm = (on_alarm,) if callable(on_alarm) else tuple(on_alarm)
         self._facts = facts
         self._trainer: Any = None
         self._recording: Recording | None = None
@@ -132,7 +141,14 @@ class ForeshockCallback(TrainerCallback):
                 _log.warning("foreshock: the trainer was not found; call attach(trainer) to record rewards")
             path = Path(self._path) if self._path is not None else Path(args.output_dir) / "foreshock"
             recorder = Recorder(
-                path, process=0, environment=False, fsync=self._fsync, strict=self._strict, **self._facts
+                path,
+                process=0,
+                environment=False,
+                fsync=self._fsync,
+                strict=self._strict,
+                monitor=self._monitor,
+                on_alarm=(hf.warn_of, *self._on_alarm),
+                **self._facts,
             )
             recording = Recording(recorder, self._settings, trainer, args, kwargs.get("model"))
             recording.begin(state, kwargs.get("processing_class"), hf.find_checkpoint(trainer))
