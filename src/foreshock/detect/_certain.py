@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from foreshock import signals
-from foreshock.detect import non_finite, stuck
+from foreshock.detect import non_finite, saturated, stuck
 from foreshock.detect._channels import Channel
 from foreshock.detect._records import Alarm
 from foreshock.detect._state import joined
@@ -18,7 +18,6 @@ from foreshock.run import FloatArray, IntArray
 
 _KINDS = ("non_finite", "flat_line", "saturation")
 _SATURATED = 0.98  # of the value at which a signal is full
-_FULL_ROWS = 3
 _OVER = 10  # rows without it after which such an event is over
 _SEVERE = ("reward_mean", "grad_norm", "loss")
 
@@ -28,8 +27,7 @@ class Certain:
 
     def __init__(self) -> None:
         self._stuck, self._nan = stuck.start(0), non_finite.start(0)
-        self._full = np.zeros(0, dtype=np.int64)
-        self._seen, self._hits = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+        self._saturated = saturated.start(0)
         self._most, self._best = np.zeros(0), np.zeros(0)
         self._up = np.zeros(0)
         self._still = np.zeros(0, dtype=bool)
@@ -41,9 +39,7 @@ class Certain:
         """Make room for more signals."""
         k = len(how)
         self._stuck, self._nan = joined(self._stuck, stuck.start(k)), joined(self._nan, non_finite.start(k))
-        none = np.zeros(k, dtype=np.int64)
-        self._full, self._seen = np.append(self._full, none), np.append(self._seen, none)
-        self._hits = np.append(self._hits, none)
+        self._saturated = joined(self._saturated, saturated.start(k))
         limits = [_SATURATED * one.full if one.full is not None else np.inf for one in how]
         self._most, self._best = np.append(self._most, limits), np.append(self._best, np.full(k, -np.inf))
         self._up = np.append(self._up, [{"down": 1.0, "up": -1.0, "both": np.nan}[one.bad] for one in how])
@@ -72,22 +68,14 @@ class Certain:
         """
         self._nan, bad = non_finite.step(self._nan, raw, logged)
         self._stuck, still = stuck.step(self._stuck, raw)
-        finite = np.isfinite(raw)
-        at_most = finite & (raw >= self._most)
-        self._best = np.fmax(self._best, raw * self._up, where=finite, out=self._best)
-        self._seen = self._seen + finite
-        if finite.all() and not (at_most.any() or still.rows.any() or self._full.any() or self._held.any()):
-            self._without += 1
+        self._saturated, full = saturated.step(self._saturated, raw, self._most)
+        self._best = np.fmax(self._best, raw * self._up, where=np.isfinite(raw), out=self._best)
+        if not (bad.rows.any() or still.rows.any() or full.rows.any() or self._held.any()):
             return []  # most rows of most runs
-        self._full = np.where(at_most, self._full + 1, np.where(finite, 0, self._full))
-        self._hits = self._hits + at_most
-        # A share of few groups often is 1 by chance: at that rate so many in a row must be rare.
-        usual = (self._hits - self._full + 1) / (self._seen - self._full + 2)
-        full = -self._full * np.log10(usual)
+        thresholds = channel.thresholds
         # Standing still at the best value so far is where a good run ends.
-        flat = self._still & (still.score >= channel.thresholds) & ~(raw * self._up >= self._best)
-        at_limit = at_most & (full >= channel.thresholds) & (self._full >= _FULL_ROWS)
-        true = np.stack([bad.rows > 0, flat, at_limit], axis=1)
+        flat = self._still & (still.score >= thresholds) & ~(raw * self._up >= self._best)
+        true = np.stack([bad.rows > 0, flat, full.score >= thresholds], axis=1)
         self._without = np.where(true, 0, self._without + logged[:, None])
         over = self._without >= np.where(np.arange(len(_KINDS)) == 0, 1, _OVER)
         now = true | (self._held & ~over)
@@ -99,10 +87,10 @@ class Certain:
         for row, place in np.argwhere(changed).tolist():
             key = (row, _KINDS[place])
             if now[row, place]:
-                back = (1, int(still.rows[row]), int(self._full[row]))[place]
+                verdict = (bad, still, full)[place]
+                back = 1 if verdict is bad else int(verdict.rows[row])
                 onset = int(steps[row, -min(back, WINDOW)]) if back > 1 else step
-                score = (None, float(still.score[row]), float(full[row]))[place]
-                rate = None if score is None else channel.rate(row, score)
+                rate = None if verdict is bad else channel.rate(row, float(verdict.score[row]))
                 self.open[key] = _alarm(names[row], key[1], step, onset, float(raw[row]), rate)
                 said.append(self.open[key])
             else:

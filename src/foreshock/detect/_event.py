@@ -16,6 +16,7 @@ _LOW = 1.5  # standard deviations below the level before that make a row part of
 _UNDONE = 2 / 3  # share of a change that must be undone for it to be over
 _SETTLED = 60  # rows after which a level that stays is the usual one
 _GROWN = 1.5  # times the size told before, from which it is told anew
+_MOST_SIGMA = 100.0  # that a sentence tells
 _COLLAPSE = 0.3  # share of its length that a response must lose to be trouble by itself
 
 
@@ -171,7 +172,10 @@ def told(alarm: Alarm) -> str:
     verb = {"drop": "fell", "rise": "rose", "spike": "leapt"}[alarm.kind]
     low, high = alarm.onset_interval
     when = f"at step {alarm.onset}" + (f" ({low} to {high})" if low < high else "")
-    parts = [] if alarm.sigma is None else [f"{alarm.sigma:.1f} times the noise of a step"]
+    parts = []
+    if alarm.sigma is not None:
+        times = f"{alarm.sigma:.1f}" if alarm.sigma < _MOST_SIGMA else f"over {_MOST_SIGMA:.0f}"
+        parts.append(f"{times} times the noise of a step")
     if alarm.percent_of_peak is not None and alarm.kind != "rise":
         parts.append(f"{alarm.percent_of_peak:.1f} % of the peak")
     if alarm.percent_of_gain is not None:

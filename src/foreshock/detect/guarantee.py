@@ -5,14 +5,14 @@ independent prompts; and while nothing is wrong its expectation, given the past,
 tails, on changes of the scatter, or on the shape of the learning curve.
 
 Theorem: the chance of any alarm within the first N rows of a run in which nothing goes wrong is at most
-N times the rate asked for; so the mean time to the first is at least 1 / (2 rate).
+N + 3 times the rate asked for; so the mean time to the first is at least 1 / (2 rate) - 3 rows.
 
 Proof: by Hoeffding's lemma the mean of a step is sub-Gaussian around its conditional expectation, with
 variance (high - low)^2 / (4 prompts). So Robbins' normal mixture gives, for rows from a start on, bounds that
 hold the average of the conditional expectations over all stretches from that start, except with a chance of
 alpha. If they hold for all starts, then where expectations never fall no lower bound of an earlier stretch
-is above the upper bound of a later one: no alarm. One row in `EVERY` is a start, alpha is `EVERY` times the
-rate, and the chances of all starts add up to N times the rate. The mean follows by summing over N.
+is above the upper bound of a later one: no alarm. One row in `EVERY` = 4 is a start, alpha is 4 times the
+rate, and the chances of the (N + 3) / 4 starts at most add up. The mean follows by summing over N.
 
 What it cannot see quickly: most things. A guarantee against all bounded rewards takes several times the rows
 of the calibrated evidence, and where the number of prompts is not known it knows next to nothing.

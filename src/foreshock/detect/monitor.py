@@ -24,6 +24,7 @@ from foreshock.run import FloatArray
 _JOINS = 30  # steps after an alarm within which another signal's belongs to it
 _SAME = 5  # steps between two onsets that may be one
 _PAST = 20  # onsets that are remembered of each signal
+_WITHIN = 0.6
 _START = 5  # rows of the level that a run starts from
 _LEVEL = 20  # rows of the best level
 
@@ -205,15 +206,16 @@ class Monitor:
     def _known(self, values: Mapping[str, float]) -> FloatArray | None:
         """Standard deviation of the mean reward that the spread within the batch gives.
 
-        Prompts are independent, the completions of one are not: the spread is divided by the root of the
-        number of prompts, which is right where a prompt decides all of its rewards, and else too much.
+        Prompts are independent, the completions of one are not: the spread over the root of the number of
+        prompts is right where a prompt decides all of its rewards, and too much otherwise, by up to the root
+        of the group's size. `_WITHIN` of it is in the middle.
         """
         prompts, spread = self._facts.get("prompts_per_step"), values.get("reward_std")
         row = self._rows.get("reward_mean")
         if row is None or not prompts or spread is None or not np.isfinite(spread):
             return None
         known = np.full(len(self._names), np.nan)
-        known[row] = spread / np.sqrt(float(prompts))
+        known[row] = _WITHIN * spread / np.sqrt(float(prompts))
         return known
 
     def _remember(self, step: int, raw: FloatArray, x: FloatArray, seen: Seen) -> None:

@@ -36,7 +36,6 @@ _STEEP, _STEEP_ROWS, _SLOPE_ROWS = 0.5, 4, 20  # size of a steep local mean; row
 _CLIPPED = 1.03  # variance lost by clipping normal differences at 3
 _PRIOR_PHI, _ROWS_PHI = 0.15, 20  # what is usual, and how many rows that counts for
 _PRIOR_TAILS, _ROWS_TAILS = 1.0, 40
-_ROWS_KNOWN = 40  # that a logged within-batch spread counts for
 _ROWS_WANDER = 12
 _BLOCKS = (8, 16)
 _SLOPE = 48  # rows of the slope
@@ -123,13 +122,16 @@ def forget(state: State, row: int, kept: int) -> State:
     return state._replace(rows=rows)
 
 
-def step(state: State, x: FloatArray, known: FloatArray | None = None) -> tuple[State, Seen]:
+def step(
+    state: State, x: FloatArray, known: FloatArray | None = None, worth: float = 8.0
+) -> tuple[State, Seen]:
     """Take in one row.
 
     Args:
         state: of k signals; not changed.
         x: (k,) values; what is not finite is passed over.
-        known: (k,) standard deviation that the spread within the batch gives; NaN where it is not logged.
+        known: (k,) standard deviation that is known from elsewhere; NaN where it is not.
+        worth: rows that this counts for beside the run's own.
     """
     fresh = np.isfinite(x)
     window = np.empty_like(state.window)
@@ -146,11 +148,11 @@ def step(state: State, x: FloatArray, known: FloatArray | None = None) -> tuple[
     if due.any():
         lengths = np.minimum(rows, WINDOW)
         for length in sorted(set(lengths[due].tolist())):  # nearly always one
-            state = _estimated(state, np.flatnonzero(due & (lengths == length)), length, known)
+            state = _estimated(state, np.flatnonzero(due & (lengths == length)), length, known, worth)
     return state, Seen(state, fresh)
 
 
-def _estimated(state: State, rows: IntArray, length: int, known: FloatArray | None) -> State:
+def _estimated(state: State, rows: IntArray, length: int, known: FloatArray | None, worth: float) -> State:
     """The state with a new estimate for some signals that all have `length` values in their window."""
     skipped = min(_SKIPPED, length // 8)  # or a fall would widen what it is measured in
     values = state.window[rows, WINDOW - length : WINDOW - skipped]
@@ -170,8 +172,8 @@ def _estimated(state: State, rows: IntArray, length: int, known: FloatArray | No
     if known is not None:
         of_batch = known[rows]
         given = np.isfinite(of_batch) & (of_batch > 0)
-        mixed = (dof * variance + _ROWS_KNOWN * np.where(given, of_batch, 0.0) ** 2) / (dof + _ROWS_KNOWN)
-        variance, dof = np.where(given, mixed, variance), np.where(given, dof + _ROWS_KNOWN, dof)
+        mixed = (dof * variance + worth * np.where(given, of_batch, 0.0) ** 2) / (dof + worth)
+        variance, dof = np.where(given, mixed, variance), np.where(given, dof + worth, dof)
     slow = np.maximum(phi + 1 / np.sqrt(state.rows[rows]) - _FREE, 0.0)
     sd = np.sqrt(variance)
     sd[sd <= _ROUNDING * np.abs(values).max(1)] = 0.0  # the last digits of a double are no scatter

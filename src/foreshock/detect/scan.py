@@ -10,7 +10,7 @@ With `steady` it must also lie below the line through the earlier rows, extended
 compared: that is safe under a drift that does not speed up (entropy that sinks, KL that grows) and bears one
 that speeds up a little, at the price of slower answers and of slow changes.
 
-What it cannot see: a decline over more than about 160 rows (`peak` does), and, with `steady`, a slow one.
+What it cannot see: a decline over more than about 140 rows (`peak` does), and, with `steady`, a slow one.
 
 References: the statistic is that of a two-sample GLR scan with winsorised means; deviates of t to normal
 ones by Wallace, Annals of Mathematical Statistics 30 (1959).
