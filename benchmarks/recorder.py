@@ -40,7 +40,14 @@ def loggers(folder: Path, stack: contextlib.ExitStack) -> dict[str, Log]:
     synced = stack.enter_context(
         foreshock.Recorder(folder / "fsync", strict=True, fsync=True, environment=False)
     )
-    found: dict[str, Log] = {"foreshock": recorder.log, "foreshock, fsync=True": synced.log}
+    judged = stack.enter_context(
+        foreshock.Recorder(folder / "monitor", strict=True, monitor=True, environment=False)
+    )
+    found: dict[str, Log] = {
+        "foreshock": recorder.log,
+        "foreshock, fsync=True": synced.log,
+        "foreshock, monitor=True": judged.log,
+    }
     os.environ |= {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "TRACKIO_DIR": str(folder / "trackio")}
     try:
         import trackio
