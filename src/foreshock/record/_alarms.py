@@ -35,12 +35,12 @@ class Alarms:
         self._callbacks = (callbacks,) if callable(callbacks) else tuple(callbacks)
         self._monitoring: Monitoring | None = None
 
-    def begin(self, folder: Path, options: Mapping[str, Any]) -> None:
+    def begin(self, journal: Path, options: Mapping[str, Any]) -> None:
         """Monitor from here on; only now NumPy is imported."""
         try:
             from foreshock.record._monitoring import Monitoring
 
-            self._monitoring = Monitoring(folder, self._take, self._warn, **options)
+            self._monitoring = Monitoring(journal, self._take, self._warn, **options)
             self.on = True
         except Exception as error:
             self._failed("monitor", "nothing is monitored", error)

@@ -19,12 +19,13 @@ from foreshock.detect import PLANNED, Alarm, Monitor
 from foreshock.readers import open_run
 from foreshock.readers._follow_table import Row, Table
 from foreshock.readers._records import number
+from foreshock.readers._sealed import SEALED
 from foreshock.record._live_rows import Averages, Making, Names
 from foreshock.run import Event, Run
 
 _FACTS = ("prompts_per_step", "group_size", "reward_range")
 _MOST = 4000  # rows that are judged once more when the journal is read
-_FREE = 1.0  # seconds that reading the journal may take,
+_FREE = 1.0  # seconds that reading the journal may take, but for the first time,
 _SHARE = 0.03  # and of the time that has passed
 _FEW = 3  # rows after which a reward that is missing is missed
 _NONE = -(2**62)
@@ -39,7 +40,7 @@ class Monitoring:
     and at the end. What comes later still amends it.
 
     Args:
-        folder: of the recording.
+        journal: of this process; what others record beside it is not judged.
         tell: writes an alarm into the journal and hands it on where asked to.
         warn: tells people once about something, by a slug.
         budget, mode, signals: as of `Monitor`.
@@ -51,7 +52,7 @@ class Monitoring:
 
     def __init__(
         self,
-        folder: Path,
+        journal: Path,
         tell: Callable[[Alarm, bool], None],
         warn: Callable[[str, str], None],
         *,
@@ -60,7 +61,7 @@ class Monitoring:
         signals: Collection[str] = (),
         map: Mapping[str, str] | None = None,
     ) -> None:
-        self._folder, self._tell, self._warn = folder, tell, warn
+        self._journal, self._tell, self._warn = journal, tell, warn
         self._options: dict[str, Any] = {"budget": budget, "mode": mode, "signals": tuple(signals)}
         self._asked, self._map = frozenset(signals), map
         self._facts: Mapping[str, Any] = {}
@@ -154,11 +155,11 @@ class Monitoring:
             return
         self._behind = True
         if self._spent < _FREE + _SHARE * (time.monotonic() - self._began):
-            began = time.monotonic()
+            began, first = time.monotonic(), self._told is None
             try:
                 self._read(row, early)
             finally:
-                self._spent += time.monotonic() - began
+                self._spent += 0.0 if first else time.monotonic() - began
 
     # -- judging -----------------------------------------------------------------------------------------
 
@@ -181,7 +182,9 @@ class Monitoring:
 
     def _read(self, now: Making, early: bool) -> None:
         """Judge all that is new in the journal, and everything again where something before it changed."""
-        run = open_run(self._folder, format="foreshock", mapping=self._map, require_reward=False)
+        folder = self._journal.parent
+        path = folder if (folder / SEALED).exists() else self._journal
+        run = open_run(path, format="foreshock", mapping=self._map, require_reward=False)
         self._remember(run)
         self._names = Names(run, self._asked)
         self._names.learn(now.cells)

@@ -105,7 +105,7 @@ class Recorder:
         with self.quietly("start"):
             self._start()
         if monitor and self._is_first():
-            self._alarms.begin(self.path, {} if monitor is True else monitor)
+            self._alarms.begin(self._journal.path, {} if monitor is True else monitor)
         if config is not None:
             self._config(config)
         if environment:
