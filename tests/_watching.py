@@ -58,7 +58,12 @@ class LowReward:
         return tuple(each for each in (self._low, self._stall) if each is not None)
 
     def step(
-        self, step: int, values: Mapping[str, float], nan: Collection[str] = (), *, planned: bool = False
+        self,
+        step: int,
+        values: Mapping[str, float],
+        nan: Collection[str] = (),
+        *,
+        planned: Collection[int] = (),
     ) -> list[Alarm]:
         assert not self.seen or step > self.seen[-1]
         self.seen.append(step)

@@ -80,7 +80,7 @@ def judged(folder: Path) -> list[dict[str, Any]]:
     curricula = {event.step for event in run.events if event.kind == "curriculum"}
     monitor, said = Monitor(facts=run.facts), []
     for row in Follower(folder).poll(final=True).rows:
-        said += monitor.step(row.step, row.values, row.nan, planned=row.step in curricula)
+        said += monitor.step(row.step, row.values, row.nan, planned=curricula)
     return [dict(alarm.as_dict()) for alarm in said]
 
 

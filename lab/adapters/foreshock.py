@@ -82,7 +82,7 @@ class _Live:
             if self._monitor is None:
                 self._monitor = Monitor(facts=dict(seen.facts or {}))
             made = names.row(step, row)
-            said = self._monitor.step(step, made.values, made.nan, planned=step in planned)
+            said = self._monitor.step(step, made.values, made.nan, planned=planned)
             opened += [alarm for alarm in said if alarm.state == "open"]
         self._rows = len(seen.rows)
         return [f"{alarm.signal} {alarm.kind} at {alarm.onset}" for alarm in opened]

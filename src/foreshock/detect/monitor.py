@@ -96,7 +96,12 @@ class Monitor:
         )
 
     def step(
-        self, step: int, values: Mapping[str, float], nan: Collection[str] = (), *, planned: bool = False
+        self,
+        step: int,
+        values: Mapping[str, float],
+        nan: Collection[str] = (),
+        *,
+        planned: Collection[int] = (),
     ) -> list[Alarm]:
         """Take in one finished row; returns what is new after it.
 
@@ -104,12 +109,13 @@ class Monitor:
             step: larger than any before.
             values: by canonical or original name; a name that is absent was not logged.
             nan: names that were logged as NaN.
-            planned: whether the task changes at this step by plan (a curriculum): what was before is then
-                no measure of what comes.
+            planned: steps at which the task changes by plan (a curriculum): what was before is then no
+                measure of what comes.
         """
-        self._last = step
-        if planned:
+        last, self._last = self._last, step
+        if any(last < change <= step for change in planned):
             self._noise = self._noise._replace(rows=np.zeros_like(self._noise.rows))
+            self._levels.first[:], self._levels.best[:] = 0.0, -np.inf
             self._odds, self._peak = (
                 bocpd.start_own(len(self._odds.p)),
                 peak.start_own(len(self._peak.peak)),

@@ -174,11 +174,12 @@ class Monitoring:
             self._judged.append((row.step, self._mark(row)))
             self._last = row.step
             self._rows += 1
-            said += self._monitor.step(row.step, row.values, row.nan, planned=row.step in self._planned)
+            said += self._monitor.step(row.step, row.values, row.nan, planned=self._planned)
         return said
 
     def _mark(self, row: Row) -> int:
-        return hash((row.step in self._planned, tuple(row.values.items()), row.nan))
+        planned = max((step for step in self._planned if step <= row.step), default=None)
+        return hash((planned, tuple(row.values.items()), row.nan))
 
     def _read(self, now: Making, early: bool) -> None:
         """Judge all that is new in the journal, and everything again where something before it changed."""

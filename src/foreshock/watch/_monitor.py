@@ -17,7 +17,12 @@ class Monitor(Protocol):
     """What is used of `foreshock.detect.Monitor`."""
 
     def step(
-        self, step: int, values: Mapping[str, float], nan: Collection[str] = (), *, planned: bool = False
+        self,
+        step: int,
+        values: Mapping[str, float],
+        nan: Collection[str] = (),
+        *,
+        planned: Collection[int] = (),
     ) -> list[Alarm]: ...
     def clock(self, now: float, last: float) -> list[Alarm]: ...
     def arrived(self, when: float) -> None: ...
@@ -54,8 +59,7 @@ class Rewindable:
     def feed(self, rows: Iterable[Row]) -> Iterable[Alarm]:
         """The messages that these rows lead to, each as soon as its row was taken."""
         for row in rows:
-            planned = row.step in self._planned()
-            yield from self.monitor.step(row.step, row.values, row.nan, planned=planned)
+            yield from self.monitor.step(row.step, row.values, row.nan, planned=self._planned())
             self.rows += 1
             if self._copies and self.rows % _EVERY == 0:
                 self._kept.append((self.rows, copy.deepcopy(self.monitor)))

@@ -161,14 +161,13 @@ class Watch:
         self._run = run
         if not len(self._follower.handed):
             return said
-        if not self._begun:
-            self._begin(run)
         self._planned = frozenset(event.step for event in run.events if event.kind in PLANNED)
         facts = {name: run.facts[name] for name in FACTS if name in run.facts}
-        if facts != self._facts and self._monitor.rows:
-            self._facts = facts
+        changed, self._facts = facts != self._facts, facts
+        if not self._begun:
+            self._begin(run)
+        elif changed and self._monitor.rows:
             self._monitor = self._new_monitor()
-        self._facts = facts
         holds = self._follower.handed.cut(0, len(self._follower.handed) - len(update.rows))
         if self._monitor.rows != len(holds):
             self._tell(self._monitor.back(holds))
